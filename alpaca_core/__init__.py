@@ -1,0 +1,67 @@
+"""alpacakit: seed tasks in, an instruction-following model out; every stage is a plugin.
+
+These names are the public API: what a plugin may import.
+"""
+
+from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped, TeacherError
+from alpaca_core.hookspecs import hookimpl
+from alpaca_core.protocols import ChatTemplate, Filter, LocalTeacher, Prompt, Teacher, Trainer
+from alpaca_core.records import (
+    Candidate,
+    Completion,
+    Example,
+    Flag,
+    Keep,
+    Limits,
+    Plan,
+    Price,
+    Reject,
+    Repair,
+    Request,
+    Seed,
+    TrainEvent,
+    TrainJob,
+    TrainResult,
+    Unparsed,
+    Usage,
+    Verdict,
+)
+from alpaca_core.specs import ChatTemplateSpec, FilterSpec, PromptSpec, TeacherSpec, TrainerSpec
+
+__all__ = [
+    "AlpacaError",
+    "Candidate",
+    "ChatTemplate",
+    "ChatTemplateSpec",
+    "Completion",
+    "ConfigError",
+    "Example",
+    "Filter",
+    "FilterSpec",
+    "Flag",
+    "Keep",
+    "Limits",
+    "LocalTeacher",
+    "MissingError",
+    "Plan",
+    "Price",
+    "Prompt",
+    "PromptSpec",
+    "Reject",
+    "Repair",
+    "Request",
+    "Seed",
+    "Stopped",
+    "Teacher",
+    "TeacherError",
+    "TeacherSpec",
+    "TrainEvent",
+    "TrainJob",
+    "TrainResult",
+    "Trainer",
+    "TrainerSpec",
+    "Unparsed",
+    "Usage",
+    "Verdict",
+    "hookimpl",
+]

@@ -1,0 +1,221 @@
+"""The nouns of the data flow: small frozen records that every stage reads and writes.
+
+    Seed ─► Request ─► Completion ─► Candidate ─► Keep | Repair | Flag | Reject ─► Example ─► TrainJob ─► TrainResult
+
+Records gain fields with defaults and lose none, so a plugin written against an older alpacakit goes on working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A task written by a person, which shows the teacher what is wanted. ``input`` may be empty."""
+
+    id: str
+    instruction: str
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a teacher.
+
+    ``prompt`` is what the teacher reads, after ``system``. ``prefix`` is the start of the answer: a completion
+    teacher sends it at the end of the prompt and continues it, a chat teacher leaves it out. ``input`` is the Alpaca
+    input field for students whose chat template knows one; other teachers put it after the prompt. The answer is
+    expected to hold ``items`` new tasks numbered from ``first``.
+    """
+
+    k: int
+    prompt: str
+    system: str = ""
+    input: str = ""
+    prefix: str = ""
+    items: int = 1
+    first: int = 1
+    stop: tuple[str, ...] = ()
+    max_tokens: int = 3072
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counts them. Cached ones are part of the prompt, reasoning ones of the completion."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a provider's headers say about the minute at hand. None where a header was absent."""
+
+    requests: int | None = None
+    requests_left: int | None = None
+    requests_reset: float | None = None  # seconds until the allowance is whole again
+    tokens: int | None = None
+    tokens_left: int | None = None
+    tokens_reset: float | None = None
+
+
+Finish = Literal["stop", "length", "refusal", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A teacher's answer. ``labels`` names the kind of task by item number, where the teacher knows it."""
+
+    text: str
+    finish: Finish = "stop"
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    id: str = ""
+    limits: Limits | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars per million tokens, with the day and the place that they were read."""
+
+    input: float
+    output: float
+    cached: float | None = None  # None: cached prompt tokens cost the same as the others
+    date: str = ""
+    source: str = ""
+
+    def cost(self, usage: Usage) -> float:
+        """Dollars for ``usage``."""
+        cached = self.input if self.cached is None else self.cached
+        fresh = usage.prompt_tokens - usage.cached_tokens
+        return (fresh * self.input + usage.cached_tokens * cached + usage.completion_tokens * self.output) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A task found in a completion, not judged yet. A prompt's parser gives ``number``; the core adds ``id``, the
+    place it came from (``000012.03``: third item of request 12), and ``label``, the kind of task if known."""
+
+    instruction: str
+    input: str
+    output: str
+    number: int = 0
+    id: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unparsed:
+    """A piece of a completion that is no whole task: counted as a candidate rejected by ``parse``."""
+
+    text: str
+    reason: str
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row of training data, with the id that leads back to its origin."""
+
+    instruction: str
+    input: str
+    output: str
+    id: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Nothing against this candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Keep the candidate in this better form."""
+
+    candidate: Candidate
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Keep the candidate and remember this remark about it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Drop the candidate. ``reason`` is for people, and says what was measured: ``0.82 like seed_12``."""
+
+    reason: str
+
+
+Verdict = Keep | Repair | Flag | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """What a trainer is asked to do.
+
+    ``data`` is a JSON list of rows (instruction, input, output). The trainer writes ``out/model`` and may keep its own
+    things beside it. ``student`` is a folder, a hub id, ``new:tiny`` or ``new:small``. ``template`` is the string
+    target of the chat template class (``module:Class``), built as ``Class(**template_options)``; ``options`` are those
+    of the trainer's own dataclass. ``notice`` is stamped on the model. ``fresh`` starts over where checkpoints are.
+    """
+
+    data: Path
+    out: Path
+    student: str
+    template: str
+    seed: int
+    options: Any
+    template_options: Mapping[str, Any] = field(default_factory=dict)
+    notice: str = ""
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a trainer will run: the command line, its environment beyond this one, and remarks for people."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainEvent:
+    """Something happened in training. ``step`` events carry the loss and what it took; others a message."""
+
+    kind: Literal["ready", "step", "checkpoint", "saved", "note"]
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    learning_rate: float | None = None
+    tokens: int = 0  # real tokens so far
+    seconds: float = 0.0  # since the first step
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished training. ``base`` is the student as it was before; ``strategy`` how it ran (``single``, ``fsdp2``)."""
+
+    model: Path
+    base: str
+    strategy: str
+    world_size: int
+    steps: int
+    tokens: int
+    final_loss: float
+    seconds: float
+    parameters: int = 0

@@ -1,0 +1,105 @@
+"""Specs: what a plugin offers, said without importing what it needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
+from importlib import import_module
+from typing import Any, ClassVar, Literal
+
+from alpaca_core.errors import MissingError
+
+Kind = Literal["teacher", "prompt", "filter", "chat-template", "trainer"]
+
+_NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The part that all kinds share.
+
+    ``name`` is what users type. ``target`` is ``package.module:Class``, imported on first use. ``summary`` is one line.
+    ``extra`` is what to pip-install when the target's import fails. ``options`` is a frozen dataclass whose fields
+    carry their help text in ``field(metadata={"help": ...})``. ``defaults`` are configuration values that this
+    component recommends, by dotted key; everything that a user sets wins over them.
+    """
+
+    kind: ClassVar[Kind]
+
+    name: str
+    target: str
+    summary: str
+    extra: str | None = None
+    options: type | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.kind} name {self.name!r} must be lower-case words joined by '-'")
+        if self.target and not _TARGET.fullmatch(self.target):
+            raise ValueError(f"{self.kind} {self.name!r}: target {self.target!r} is not 'package.module:Class'")
+        if self.options is not None and not (isinstance(self.options, type) and is_dataclass(self.options)):
+            raise ValueError(f"{self.kind} {self.name!r}: options must be a dataclass")
+
+    def load(self) -> Any:
+        """Import and return the target. Raises MissingError when one of the packages it needs is not installed."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except ImportError as exc:
+            # Only a package outside the plugin is "not installed"; anything else is a bug of the plugin's own.
+            missing = (exc.name or "").partition(".")[0]
+            if not missing or missing == module.partition(".")[0] or not isinstance(exc, ModuleNotFoundError):
+                raise
+            install = self.extra or missing
+            raise MissingError(
+                f"{self.kind} '{self.name}' needs the package '{missing}', which is not installed.",
+                hint=f"Install it with: pip install '{install}'",
+            ) from exc
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSpec(Spec):
+    """A teacher. ``keys`` are the environment variables of which one must hold the provider's key. ``notice`` is
+    stamped on all that comes of its answers, for a teacher that is not what people expect of one."""
+
+    kind: ClassVar[Kind] = "teacher"
+    keys: tuple[str, ...] = ()
+    notice: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSpec(Spec):
+    """A teacher-side prompt."""
+
+    kind: ClassVar[Kind] = "prompt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterSpec(Spec):
+    """A filter, or a chain: an ordered tuple of (filter name, its options) under one name, without a target."""
+
+    kind: ClassVar[Kind] = "filter"
+    target: str = ""
+    chain: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.target) == bool(self.chain):
+            raise ValueError(f"filter {self.name!r} needs a target or a chain, and not both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatTemplateSpec(Spec):
+    """A student-side chat template."""
+
+    kind: ClassVar[Kind] = "chat-template"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerSpec(Spec):
+    """A trainer."""
+
+    kind: ClassVar[Kind] = "trainer"
