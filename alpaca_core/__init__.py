@@ -27,6 +27,7 @@ from alpaca_core.records import (
     Verdict,
 )
 from alpaca_core.specs import ChatTemplateSpec, FilterSpec, PromptSpec, TeacherSpec, TrainerSpec
+from alpaca_core.tokens import unicode_tokens
 
 __all__ = [
     "AlpacaError",
@@ -64,4 +65,5 @@ __all__ = [
     "Usage",
     "Verdict",
     "hookimpl",
+    "unicode_tokens",
 ]
