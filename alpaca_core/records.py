@@ -208,7 +208,7 @@ class TrainEvent:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A finished training. ``base`` is the student as it was before; ``strategy`` how it ran (``single``, ``fsdp2``)."""
+    """A finished training. ``base`` is the student before it; ``strategy`` how it ran (``single``, ``fsdp2``)."""
 
     model: Path
     base: str

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
 
 from alpaca_core.errors import MissingError
@@ -21,7 +22,7 @@ class Spec:
     """The part that all kinds share.
 
     ``name`` is what users type. ``target`` is ``package.module:Class``, imported on first use. ``summary`` is one line.
-    ``extra`` is what to pip-install when the target's import fails. ``options`` is a frozen dataclass whose fields
+    ``extra`` is what to pip-install when one of the packages named in ``requires`` is missing. ``options`` is a frozen dataclass whose fields
     carry their help text in ``field(metadata={"help": ...})``. ``defaults`` are configuration values that this
     component recommends, by dotted key; everything that a user sets wins over them.
     """
@@ -32,6 +33,7 @@ class Spec:
     target: str
     summary: str
     extra: str | None = None
+    requires: tuple[str, ...] = ()
     options: type | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -43,6 +45,15 @@ class Spec:
         if self.options is not None and not (isinstance(self.options, type) and is_dataclass(self.options)):
             raise ValueError(f"{self.kind} {self.name!r}: options must be a dataclass")
 
+    def missing(self) -> tuple[str, ...]:
+        """The packages of ``requires`` that are not installed, found without importing any."""
+        return tuple(package for package in self.requires if find_spec(package) is None)
+
+    def require(self) -> None:
+        """Raise MissingError, with the pip line that helps, when a package of ``requires`` is not installed."""
+        for package in self.missing():
+            raise self._not_installed(package)
+
     def load(self) -> Any:
         """Import and return the target. Raises MissingError when one of the packages it needs is not installed."""
         module, _, attribute = self.target.partition(":")
@@ -53,11 +64,13 @@ class Spec:
             missing = (exc.name or "").partition(".")[0]
             if not missing or missing == module.partition(".")[0] or not isinstance(exc, ModuleNotFoundError):
                 raise
-            install = self.extra or missing
-            raise MissingError(
-                f"{self.kind} '{self.name}' needs the package '{missing}', which is not installed.",
-                hint=f"Install it with: pip install '{install}'",
-            ) from exc
+            raise self._not_installed(missing) from exc
+
+    def _not_installed(self, package: str) -> MissingError:
+        return MissingError(
+            f"{self.kind} '{self.name}' needs the package '{package}', which is not installed.",
+            hint=f"Install it with: pip install '{self.extra or package}'",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

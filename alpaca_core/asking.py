@@ -1,0 +1,111 @@
+"""One request's life: its turn, its reserve, the call, the journal, another try or the end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from alpaca_core.errors import TeacherError
+from alpaca_core.ledger import Ledger
+from alpaca_core.pacing import Pacer
+from alpaca_core.protocols import Teacher
+from alpaca_core.records import Request
+from alpaca_core.store import Store
+
+# What no other try can mend: the run stops at once and says so.
+FATAL = frozenset({"auth", "permission", "not_found", "quota"})
+
+
+class Asker:
+    """Asks requests of one teacher, and journals whatever happens before anything else is done with it."""
+
+    def __init__(
+        self, teacher: Teacher, store: Store, pacer: Pacer, ledger: Ledger, *, attempts: int, timeout: float
+    ) -> None:
+        self._teacher = teacher
+        self._store = store
+        self._pacer = pacer
+        self._ledger = ledger
+        self._attempts = attempts
+        self._timeout = timeout
+        self._answer_tokens = 0.0  # mean length of the answers so far
+        self.closing = False  # send nothing more; what is in flight may come home
+        self.calling: set[int] = set()  # the requests that are with the teacher now
+
+    async def ask(self, request: Request) -> bool:
+        """Ask until the request is settled: there is a reply, or it is given up. False: nothing more may be sent now,
+        because the run is closing or the budget does not allow another try.
+
+        Raises TeacherError for what concerns the whole run (``FATAL``) and Stopped when the pacer's patience ends.
+        """
+        tries = 0
+        while not self.closing:
+            worst = self._ledger.worst(request)
+            if not self._ledger.affords(worst):
+                return False
+            self._ledger.reserve(worst)
+            before = self._pacer.successes
+            error = await self._send(request, worst)
+            if error is None:
+                return True
+            if self.closing and error.kind not in FATAL:
+                return False
+            if error.kind in FATAL:
+                raise error
+            if error.kind == "bad_request":
+                self._store.failed(request.k, f"{error.kind}: {error.message}")
+                return True
+            if error.kind in ("rate_limit", "overloaded"):
+                self._pacer.slow_down(error.retry_after, error.limits)
+                continue  # the provider is busy: that is nobody's fault, and uses up no try
+            self._pacer.failed()
+            # While nothing at all succeeds it is an outage, which must not use up a request's tries.
+            if self._pacer.successes > before:
+                tries += 1
+            if tries >= self._attempts:
+                self._store.failed(request.k, f"{error.kind}: {error.message}")
+                return True
+            await asyncio.sleep(min(30.0, 0.5 * 2.0**tries) * random.uniform(0.5, 1.0))
+        return False
+
+    async def _send(self, request: Request, worst: float | None) -> TeacherError | None:
+        """One attempt. Settles ``worst`` in every case."""
+        spent: float | None = 0.0
+        sent = False
+        try:
+            await self._pacer.turn(self._expected_tokens(request))
+            try:
+                attempt = self._store.sent(request, worst)
+                sent, spent = True, worst  # whatever happens now may be billed in full
+                self.calling.add(request.k)
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        reply = await self._teacher.complete(request)
+                except TimeoutError:
+                    error = TeacherError("timeout", f"no answer in {self._timeout:g} seconds", billed=True)
+                except TeacherError as exc:
+                    error = exc
+                except asyncio.CancelledError:
+                    self._store.lost(attempt, "cancelled", "", worst)
+                    raise
+                else:
+                    spent = self._ledger.cost(reply.usage)
+                    self._store.answered(attempt, request.k, reply, spent)
+                    self._answer_tokens += (reply.usage.completion_tokens - self._answer_tokens) / (
+                        self._pacer.successes + 1
+                    )
+                    self._pacer.answered(reply.limits)
+                    return None
+                spent = worst if error.billed else 0.0 if worst is not None else None
+                self._store.lost(attempt, error.kind, error.message, spent)
+                return error
+            finally:
+                self.calling.discard(request.k)
+                self._pacer.done()
+        finally:
+            self._ledger.settle(worst, spent if sent else 0.0)
+
+    def _expected_tokens(self, request: Request) -> int:
+        """Prompt and answer; four characters a token, and the mean answer once one is known."""
+        answer = self._answer_tokens or request.max_tokens
+        return int((len(request.prompt) + len(request.system)) / 4 + answer)

@@ -1,0 +1,111 @@
+"""What people see while a stage runs: one live line on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from alpaca_core.cli.console import console, is_terminal, say
+from alpaca_core.generate import Progress
+from alpaca_core.records import TrainEvent
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+EVERY = 15.0  # seconds between plain lines
+
+
+class Screen:
+    """Shows the stages of a pipeline on stderr (a ``pipeline.Watcher``)."""
+
+    def __init__(self) -> None:
+        self._live: Status | None = None
+        self._last_line = time.monotonic()
+        self._line = ""
+
+    def __enter__(self) -> Screen:
+        if is_terminal():
+            self._live = console().status("")
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finish_line()
+        if self._live is not None:
+            self._live.stop()
+
+    def stage(self, name: str) -> None:
+        """A new stage begins."""
+        self._finish_line()
+        self._show(f"{name} …", now=True)
+
+    def note(self, text: str) -> None:
+        """Say something that stays on the screen."""
+        say(text)
+
+    def generating(self, progress: Progress) -> None:
+        self._show(generation_line(progress))
+
+    def training(self, event: TrainEvent) -> None:
+        if event.kind in ("ready", "note"):
+            say(f"  {event.message}")
+        elif event.kind == "step":
+            self._show(training_line(event))
+
+    def _show(self, line: str, now: bool = False) -> None:
+        self._line = line
+        if self._live is not None:
+            self._live.update(line)
+        elif now or time.monotonic() - self._last_line >= EVERY:
+            self._finish_line()
+
+    def _finish_line(self) -> None:
+        """Leave the newest line on the screen."""
+        if self._line:
+            say(self._line)
+        self._line = ""
+        self._last_line = time.monotonic()
+
+
+def generation_line(progress: Progress) -> str:
+    """``generate  812/1,000 kept  1,022 candidates  79 % kept  58 replies  9.1 rows/s  $0.0123  0:20 left``"""
+    parts = [f"generate  {progress.kept:,}/{progress.target:,} kept", f"{progress.candidates:,} candidates"]
+    if progress.candidates:
+        parts.append(f"{progress.kept / progress.candidates:.0%} kept")
+    parts.append(f"{progress.replies:,} replies")
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    if progress.arrived and progress.seconds:
+        parts.append(f"{progress.arrived / progress.seconds:.1f} replies/s")
+    parts.append("cost unknown" if progress.cost is None else dollars(progress.cost))
+    if progress.waiting >= 1:
+        parts.append(f"waiting {progress.waiting:.0f} s for the provider")
+    elif progress.eta is not None and progress.kept < progress.target:
+        parts.append(f"{clock(progress.eta)} left")
+    return "  ".join(parts)
+
+
+def training_line(event: TrainEvent) -> str:
+    """``train  step 120/1,500  loss 0.812  16,400 tokens/s  1:20 left``"""
+    parts = [f"train  step {event.step:,}/{event.steps:,}"]
+    if event.loss is not None:
+        parts.append(f"loss {event.loss:.3f}")
+    if event.seconds > 0:
+        parts.append(f"{event.tokens / event.seconds:,.0f} tokens/s")
+        parts.append(f"{clock((event.steps - event.step) * event.seconds / max(event.step, 1))} left")
+    return "  ".join(parts)
+
+
+def dollars(amount: float) -> str:
+    """Dollars, to the hundredth of a cent where they are few."""
+    return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+
+
+def clock(seconds: float) -> str:
+    """``1:05`` for 65 seconds, ``2:00:00`` for two hours."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,321 @@
+"""Seeds to judged rows: ask the teacher, parse, filter, until N rows are kept.
+
+The laws that this loop keeps (they make a run repeatable, whatever happens on the way):
+
+* Request k is a pure function of (seed, k, seed tasks, prompt) and, for prompts that look at kept rows, of what the
+  blocks up to the one before last kept. Requests form blocks of ``generation.block``.
+* Replies are judged in the order of k, candidates in their order in the reply, whatever order replies came in.
+* In flight is bounded by need: never more than the missing rows ask for at the measured yield, plus a tenth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from alpaca_core.asking import Asker
+from alpaca_core.config import Generation
+from alpaca_core.errors import AlpacaError, Stopped
+from alpaca_core.judging import Chain
+from alpaca_core.ledger import Ledger
+from alpaca_core.pacing import Pacer
+from alpaca_core.protocols import Prompt, Teacher
+from alpaca_core.records import Candidate, Example, Request, Seed, Unparsed
+from alpaca_core.store import Judged, Store
+
+PRIOR = 4  # the yield starts as if this many replies had given every row asked for: optimistic, so it asks for less
+LEAST_YIELD = 0.02  # kept rows per row asked for; below this over LAST replies the run stops
+LAST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a generation stands. ``seconds`` and ``arrived`` count this session; the rest, the whole run."""
+
+    target: int
+    kept: int
+    candidates: int
+    rejected: dict[str, int]
+    replies: int
+    failed: int
+    in_flight: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+    seconds: float
+    arrived: int
+    waiting: float  # seconds of a common pause that are left
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds still to go at the pace of this session."""
+        if not self.arrived or not self.seconds or not self.replies:
+            return None
+        per_reply = max(self.kept, 1) / self.replies
+        return (self.plan.settings.num_examples - self.kept) / per_reply * self.seconds / self.arrived
+
+
+@dataclass
+class Plan:
+    """What ``generate`` works with: all of it built and checked before the first request."""
+
+    store: Store
+    teacher: Teacher
+    prompt: Prompt
+    chain: Chain
+    seeds: Sequence[Seed]
+    settings: Generation
+    ledger: Ledger
+    seed: int
+    on_progress: Callable[[Progress], None] = field(default=lambda _: None)
+
+
+async def generate(plan: Plan) -> Progress:
+    """Bring the run to ``num_examples`` kept rows; gives where it ended.
+
+    Raises Stopped when it ends on purpose before (budget, yield, a provider that is gone, SIGTERM), TeacherError for a
+    wrong key, model or empty wallet, KeyboardInterrupt for SIGINT. In every case what was in flight came home first.
+    """
+    return await _Generation(plan).run()
+
+
+class _Generation:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        settings = plan.settings
+        self.pacer = Pacer(settings.concurrency, max_rpm=settings.max_rpm, max_tpm=settings.max_tpm)
+        self.asker = Asker(
+            plan.teacher,
+            plan.store,
+            self.pacer,
+            plan.ledger,
+            attempts=settings.attempts,
+            timeout=settings.timeout,
+        )
+        self.tasks: dict[int, asyncio.Task[None]] = {}  # by request: asked and not settled
+        self.settled = plan.store.settled()  # answered or given up, and not judged yet
+        self.frontier = 0  # every request below is judged
+        self.wake = asyncio.Event()
+        self.trouble: BaseException | None = None
+        self.interrupted: int | None = None
+        self.starved = False
+        self.items = 1  # rows asked for by one request
+        self.kept = self.candidates = self.judged_replies = self.failed = 0
+        self.prompt_tokens = self.completion_tokens = 0
+        self.rejected: dict[str, int] = {}
+        self.recent: deque[int] = deque(maxlen=LAST)  # rows kept of each of this session's last replies
+        self.kept_rows: list[tuple[int, Example]] = []  # (k, row), only for prompts that look at them
+        self.started = time.monotonic()
+
+    # ── the loop ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> Progress:
+        plan = self.plan
+        plan.store.forget_verdicts()
+        plan.chain.told(plan.seeds)
+        self.items = max(1, self.request(0).items)
+        self.judge_settled()
+        self.recent.clear()
+        with _signals(self.interrupt):
+            while True:
+                self.send_due()
+                plan.on_progress(self.progress())
+                if not self.tasks:
+                    break
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.5):
+                        await self.wake.wait()
+                self.wake.clear()
+                self.judge_settled()
+                self.starved |= self.yields_nothing()
+                if self.kept >= plan.settings.num_examples or self.starved:
+                    self.close()
+        if self.trouble is not None:
+            raise self.trouble
+        if self.kept < plan.settings.num_examples:
+            self.explain()
+        return self.progress()
+
+    def send_due(self) -> None:
+        """Ask the lowest requests without a reply: no more than the missing rows need and the budget allows."""
+        settings = self.plan.settings
+        need = self.need()
+        k = self.frontier
+        while (
+            not self.asker.closing
+            and len(self.tasks) < settings.concurrency
+            and len(self.tasks) + len(self.settled) < need
+        ):
+            while k in self.settled or k in self.tasks:
+                k += 1
+            if self.plan.prompt.uses_kept and self.frontier < (k // settings.block - 1) * settings.block:
+                return
+            request = self.request(k)
+            if not self.plan.ledger.affords(self.plan.ledger.worst(request)):
+                return
+            self.tasks[k] = asyncio.create_task(self.ask(request))
+
+    async def ask(self, request: Request) -> None:
+        try:
+            if await self.asker.ask(request):
+                self.settled.add(request.k)
+        except AlpacaError as exc:
+            self.trouble = self.trouble or exc
+            self.close()
+        finally:
+            del self.tasks[request.k]
+            self.wake.set()
+
+    def close(self) -> None:
+        """Send nothing more. What is with the teacher comes home; what waits for its turn need not."""
+        self.asker.closing = True
+        for k, task in self.tasks.items():
+            if k not in self.asker.calling and task is not asyncio.current_task():
+                task.cancel()
+
+    def interrupt(self, signum: int) -> None:
+        self.interrupted = signum
+        self.close()
+        self.wake.set()
+
+    def request(self, k: int) -> Request:
+        plan = self.plan
+        seen = k // plan.settings.block - 2
+        kept = [row for at, row in self.kept_rows if at // plan.settings.block <= seen]
+        return plan.prompt.request(k, Random(f"{plan.seed}/{k}"), plan.seeds, kept)
+
+    def need(self) -> int:
+        """How many replies the missing rows need, at the measured yield and a tenth more."""
+        missing = self.plan.settings.num_examples - self.kept
+        if missing <= 0:
+            return 0
+        rows_per_reply = (self.kept + PRIOR * self.items) / (self.judged_replies + PRIOR)
+        return math.ceil(1.1 * missing / rows_per_reply)
+
+    # ── judging ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def judge_settled(self) -> None:
+        """Judge every reply whose predecessors are all judged."""
+        while self.frontier in self.settled:
+            self.settled.discard(self.frontier)
+            self.judge(self.frontier)
+            self.frontier += 1
+
+    def judge(self, k: int) -> None:
+        found = self.plan.store.reply(k)
+        if found is None:
+            self.failed += 1
+            self.recent.append(0)
+            return
+        request, reply = found
+        before = self.kept
+        rows = []
+        for place, item in enumerate(self.plan.prompt.parse(request, reply)):
+            row = self.verdict(f"{k:06d}.{place:02d}", k, place, item, reply.labels.get(item.number, ""))
+            rows.append(row)
+            if row.kept is not None:
+                self.candidates += 1
+            if row.kept is False:
+                self.rejected[row.filter] = self.rejected.get(row.filter, 0) + 1
+        self.plan.store.judged(rows)
+        self.judged_replies += 1
+        self.prompt_tokens += reply.usage.prompt_tokens
+        self.completion_tokens += reply.usage.completion_tokens
+        self.recent.append(self.kept - before)
+
+    def verdict(self, id: str, k: int, place: int, item: Candidate | Unparsed, label: str) -> Judged:
+        if isinstance(item, Unparsed):
+            candidate = Candidate("", "", item.text, number=item.number, id=id, label=label)
+            kept = False if self.kept < self.plan.settings.num_examples else None
+            return Judged(candidate, k, place, kept, "parse", item.reason)
+        candidate = replace(item, id=id, label=label)
+        if self.kept >= self.plan.settings.num_examples:
+            return Judged(candidate, k, place, None)
+        judgement = self.plan.chain.judge(candidate)
+        candidate = judgement.candidate
+        if judgement.kept:
+            example = Example(candidate.instruction, candidate.input, candidate.output, candidate.id, label)
+            self.plan.chain.kept(example)
+            self.kept += 1
+            if self.plan.prompt.uses_kept:
+                self.kept_rows.append((k, example))
+        return Judged(candidate, k, place, judgement.kept, judgement.filter, judgement.reason, judgement.flags)
+
+    # ── how it stands, how it ends ─────────────────────────────────────────────────────────────────────────────
+
+    def yields_nothing(self) -> bool:
+        """Whether this session's last replies brought next to no rows."""
+        return len(self.recent) == LAST and sum(self.recent) < LEAST_YIELD * LAST * self.items
+
+    def progress(self) -> Progress:
+        return Progress(
+            target=self.plan.settings.num_examples,
+            kept=self.kept,
+            candidates=self.candidates,
+            rejected=dict(self.rejected),
+            replies=self.judged_replies,
+            failed=self.failed,
+            in_flight=self.pacer.in_flight,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cost=None if self.plan.ledger.price is None else self.plan.ledger.spent,
+            seconds=time.monotonic() - self.started,
+            arrived=self.pacer.successes,
+            waiting=self.pacer.waiting,
+        )
+
+    def explain(self) -> None:
+        """Raise what kept the run from its target."""
+        have = f"{self.kept:,} of {self.plan.settings.num_examples:,} rows are kept"
+        if self.interrupted == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.interrupted is not None:
+            raise Stopped(f"Stopped by a signal; {have}.", hint="Run the same command again to go on.")
+        ledger = self.plan.ledger
+        if not ledger.affords(ledger.worst(self.request(self.frontier))):
+            raise Stopped(
+                f"The budget of ${ledger.budget:g} is used up (${ledger.spent:.4f} spent); {have}.",
+                hint="Go on with a larger one: --budget DOLLARS",
+            )
+        if self.starved:
+            top = max(self.rejected, key=lambda name: self.rejected[name], default="parse")
+            raise Stopped(
+                f"The last {LAST} replies brought {sum(self.recent)} rows; {have}.",
+                hint=f"Most candidates were rejected by '{top}' ({self.rejected.get(top, 0):,}): see rejected.jsonl,"
+                " and change the filter, the prompt or the seed tasks.",
+            )
+        raise Stopped(f"Nothing more could be asked; {have}.", hint="Run the same command again to go on.")
+
+
+class _signals:
+    """SIGINT and SIGTERM end the asking politely while this is entered; a second SIGINT interrupts at once."""
+
+    def __init__(self, interrupt: Callable[[int], None]) -> None:
+        self._interrupt = interrupt
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            loop.add_signal_handler(signal.SIGINT, self._first)
+            loop.add_signal_handler(signal.SIGTERM, self._interrupt, signal.SIGTERM)
+        except (RuntimeError, ValueError, NotImplementedError):
+            pass  # not the main thread: whoever runs us there deals with signals
+
+    def _first(self) -> None:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        self._interrupt(signal.SIGINT)
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.remove_signal_handler(signum)
+            except (RuntimeError, ValueError, NotImplementedError):
+                pass

@@ -1,0 +1,249 @@
+"""The way through: seed tasks to dataset, dataset to model, model to scores. Each stage skips what is already done."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from alpaca_core.config import Config
+from alpaca_core.dataset import read_rows, split, write_jsonl, write_rows
+from alpaca_core.errors import ConfigError
+from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
+from alpaca_core.generate import Plan as GenerationPlan
+from alpaca_core.generate import Progress, generate
+from alpaca_core.judging import Chain
+from alpaca_core.ledger import Ledger
+from alpaca_core.plugins import PluginHost
+from alpaca_core.protocols import LocalTeacher, Teacher
+from alpaca_core.records import Example, Price, TrainEvent, TrainJob, TrainResult
+from alpaca_core.runs import DATA, HELDOUT, REJECTED, RunFolder, identity, write_summary
+from alpaca_core.seeds import read_seeds, seeds_hash
+
+
+class Watcher(Protocol):
+    """Whoever shows people what happens."""
+
+    def stage(self, name: str) -> None: ...
+    def generating(self, progress: Progress) -> None: ...
+    def training(self, event: TrainEvent) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """What a pipeline run leaves behind, also in the run folder's summary.json."""
+
+    summary: dict[str, Any]
+    before: Scores | None = None
+    after: Scores | None = None
+    baselines: dict[str, Scores] = field(default_factory=dict)
+
+
+def default_folder(config: Config) -> Path:
+    """Where a run goes without ``--out``."""
+    return Path("runs") / ("practice" if config.teacher.name == "procedural" else config.teacher.name)
+
+
+def make_teacher(config: Config) -> tuple[Teacher, Price | None]:
+    """The teacher, ready to be asked, and its price in dollars per million tokens if known.
+
+    Raises MissingError for a missing package or key before anything is sent.
+    """
+    teacher = config.teacher.build()
+    check = getattr(teacher, "check", None)
+    if check is not None:
+        check()
+    price = teacher.price() if hasattr(teacher, "price") else None
+    if config.price_input is not None and config.price_output is not None:
+        price = Price(config.price_input, config.price_output, source="configuration")
+    elif (config.price_input is None) != (config.price_output is None):
+        raise ConfigError("teacher.price_input and teacher.price_output belong together: give both, or neither.")
+    return teacher, price
+
+
+def generate_stage(config: Config, out: Path, watch: Watcher, *, heldout: bool, fresh: bool = False) -> dict[str, Any]:
+    """Generate into the run folder ``out`` and write its dataset; gives summary.json's content.
+
+    With ``heldout`` some rows are set aside for evaluation. Whatever ends the generation early, the rows so far are
+    written and the summary says so; then the error goes on to the caller.
+    """
+    seeds = read_seeds(Path(config.generation.seed_tasks) if config.generation.seed_tasks else None)
+    teacher, price = make_teacher(config)
+    prompt = config.prompt.build()
+    chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
+    with RunFolder.open(out, config, identity(config, seeds_hash(seeds)), fresh=fresh) as folder:
+        store = folder.store
+        ledger = Ledger(price, config.generation.budget, store.totals().cost)
+        plan = GenerationPlan(
+            store=store,
+            teacher=teacher,
+            prompt=prompt,
+            chain=chain,
+            seeds=seeds,
+            settings=config.generation,
+            ledger=ledger,
+            seed=config.seed,
+            on_progress=watch.generating,
+        )
+        started = time.monotonic()
+        status = "failed"
+        try:
+            asyncio.run(_generate(plan))
+            status = "done"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
+        except Exception as exc:
+            status = "stopped" if getattr(exc, "exit_code", 1) == 4 else "failed"
+            raise
+        finally:
+            seconds = float(store.get("seconds") or 0) + time.monotonic() - started
+            store.set("seconds", str(seconds))
+            summary = _write_dataset(config, folder, status, seconds, heldout)
+    return summary
+
+
+async def _generate(plan: GenerationPlan) -> None:
+    try:
+        await generate(plan)
+    finally:
+        await plan.teacher.aclose()
+
+
+def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: float, heldout: bool) -> dict[str, Any]:
+    """alpaca_data.json, heldout.json, rejected.jsonl and the summary so far, all from the journal."""
+    totals = folder.store.totals()
+    kept, rejected = folder.store.counts()
+    rows = list(folder.store.kept())
+    train, held_out = split(rows, config.evaluation.heldout, config.seed) if heldout else (rows, [])
+    write_rows(folder.path / DATA, train)
+    if heldout:
+        write_rows(folder.path / HELDOUT, held_out, labels=True)
+    write_jsonl(folder.path / REJECTED, folder.store.rejected())
+    summary: dict[str, Any] = {
+        "status": status,
+        "teacher": config.teacher.name,
+        "notice": getattr(config.teacher.spec, "notice", ""),
+        "generation": {
+            "requests": totals.requests,
+            "attempts": totals.attempts,
+            "replies": totals.replies,
+            "failed": totals.failed,
+            "candidates": kept + sum(rejected.values()),
+            "kept": kept,
+            "rejected": rejected,
+            "prompt_tokens": totals.prompt_tokens,
+            "completion_tokens": totals.completion_tokens,
+            "cached_tokens": totals.cached_tokens,
+            "reasoning_tokens": totals.reasoning_tokens,
+            "cost_usd": totals.cost,
+            "seconds": round(seconds, 2),
+        },
+    }
+    write_summary(folder.path, summary)
+    return summary
+
+
+def train_job(config: Config, data: Path, out: Path, *, fresh: bool = False) -> TrainJob:
+    """The job that the chosen trainer is given."""
+    assert config.trainer is not None
+    template = config.chat_template
+    return TrainJob(
+        data=data,
+        out=out,
+        student=config.student,
+        template=template.spec.target,
+        template_options=asdict(template.options) if template.options is not None else {},
+        seed=config.seed,
+        options=config.trainer.options,
+        notice=getattr(config.teacher.spec, "notice", "") if config.teacher else "",
+        fresh=fresh,
+    )
+
+
+def check_student(student: str) -> None:
+    """Refuse a student that looks like a folder and is none, before anything is paid for."""
+    if student.startswith(("./", "/", "../", "~")) and not Path(student).expanduser().is_dir():
+        raise ConfigError(
+            f"The student {student!r} is not a folder.",
+            hint="Give a model folder, a hub id such as huggyllama/llama-7b, new:tiny or new:small.",
+        )
+    if student.startswith("new:") and student not in ("new:tiny", "new:small"):
+        raise ConfigError(f"There is no student {student!r}.", hint="Use new:tiny or new:small.")
+
+
+def training_summary(result: TrainResult) -> dict[str, Any]:
+    """summary.json's ``training``."""
+    return {
+        "strategy": result.strategy,
+        "world_size": result.world_size,
+        "steps": result.steps,
+        "tokens": result.tokens,
+        "final_loss": result.final_loss,
+        "seconds": round(result.seconds, 2),
+        "parameters": result.parameters,
+        "model": str(result.model),
+    }
+
+
+def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *, fresh: bool = False) -> Outcome:
+    """Generate, train and evaluate in the run folder ``out``."""
+    if config.trainer is not None:
+        check_student(config.student)
+        config.trainer.spec.require()
+        host.find("teacher", "transformers").require()
+    watch.stage("generate")
+    summary = generate_stage(config, out, watch, heldout=True, fresh=fresh)
+    outcome = Outcome(summary)
+    if config.trainer is None:
+        return outcome
+    watch.stage("train")
+    job = train_job(config, out / DATA, out)
+    result = config.trainer.build().train(job, watch.training)
+    summary["training"] = training_summary(result)
+    write_summary(out, summary)
+    watch.stage("evaluate")
+    evaluate_stage(config, host, out, result, outcome, watch)
+    write_summary(out, summary)
+    return outcome
+
+
+def open_model(host: PluginHost, model: str, *, device: str = "auto", batch_size: int = 64) -> LocalTeacher:
+    """A model folder or hub id, ready to answer requests greedily."""
+    spec = host.find("teacher", "transformers")
+    options = spec.options(model=model, device=device, batch_size=batch_size, temperature=0.0)  # type: ignore[misc]
+    teacher: LocalTeacher = spec.load()(options)
+    return teacher
+
+
+def evaluate_stage(
+    config: Config, host: PluginHost, out: Path, result: TrainResult, outcome: Outcome, watch: Watcher
+) -> None:
+    """Score the student before and after training on the held-out rows, beside two baselines that need no model."""
+    held_out = read_rows(out / HELDOUT)
+    if not held_out:
+        watch.note("No rows were held out: nothing to evaluate.")
+        return
+    train = read_rows(out / DATA)
+    started = time.monotonic()
+    outcome.before = score(config, host, result.base, held_out)
+    outcome.after = score(config, host, str(result.model), held_out)
+    outcome.baselines = {"most_frequent": most_frequent(train, held_out), "nearest": nearest(train, held_out)}
+    outcome.summary["evaluation"] = {
+        "heldout": len(held_out),
+        "before": outcome.before.as_dict(),
+        "after": outcome.after.as_dict(),
+        "baselines": {name: scores.as_dict() for name, scores in outcome.baselines.items()},
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def score(config: Config, host: PluginHost, model: str, examples: Sequence[Example]) -> Scores:
+    """How ``model`` does on ``examples``."""
+    settings = config.evaluation
+    opened = open_model(host, model, batch_size=settings.batch_size)
+    return evaluate(opened, examples, max_new_tokens=settings.max_new_tokens)

@@ -1,0 +1,156 @@
+"""The run folder: its lock, what the run is, and what it leaves behind.
+
+    run.toml          the resolved configuration, and the versions it ran with
+    run.db            the journal (alpaca_core.store)
+    alpaca_data.json  the training rows           heldout.json   rows set aside for evaluation
+    rejected.jsonl    the rejected candidates     summary.json   counts, cost, times, scores
+    model/            the trained student
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+from alpaca_core.config import Chosen, Config, to_toml
+from alpaca_core.dataset import write_text
+from alpaca_core.errors import AlpacaError, ConfigError
+from alpaca_core.store import Store
+
+JOURNAL = "run.db"
+CONFIG = "run.toml"
+DATA = "alpaca_data.json"
+HELDOUT = "heldout.json"
+REJECTED = "rejected.jsonl"
+SUMMARY = "summary.json"
+
+
+class RunFolder:
+    """A run folder, held by this process until it is closed."""
+
+    def __init__(self, path: Path, store: Store, lock: IO[str]) -> None:
+        self.path = path
+        self.store = store
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, config: Config, identity: Mapping[str, Any], *, fresh: bool = False) -> RunFolder:
+        """Open ``path`` for the run that ``identity`` names: a new folder, or one to go on with.
+
+        ``fresh`` starts over; what was there is moved aside to ``PATH.1``, ``PATH.2``, … Raises ConfigError when the
+        folder holds another run or no run at all, AlpacaError when another process is working in it.
+        """
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{path} is not a folder.", hint="Choose another one with --out DIR")
+        lock = _take_lock(path, fresh)
+        if not (path / JOURNAL).exists() and any(entry.name != ".lock" for entry in path.iterdir()):
+            raise ConfigError(f"{path} is not empty and holds no run.", hint="Choose another folder with --out DIR")
+        store = Store(path / JOURNAL)
+        try:
+            _check_identity(path, store, identity)
+            write_text(path / CONFIG, _header(config) + to_toml(config))
+        except BaseException:
+            store.close()
+            raise
+        return cls(path, store, lock)
+
+    def close(self) -> None:
+        self.store.close()
+        self._lock.close()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def identity(config: Config, seeds_hash: str) -> dict[str, Any]:
+    """What makes a run this run. If any of it differs, its replies would differ: it is another run."""
+    return {
+        "teacher": config.teacher.name,
+        **{f"teacher.{name}": value for name, value in _identifying(config.teacher).items()},
+        "prompt": config.prompt.name,
+        **{f"prompt.{name}": value for name, value in _identifying(config.prompt).items()},
+        "seed tasks (hash)": seeds_hash[:16],
+        "generation.block": config.generation.block,
+        "seed": config.seed,
+    }
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """The folder's summary.json; empty where there is none yet."""
+    try:
+        summary: dict[str, Any] = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return summary
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write summary.json at once or not at all."""
+    write_text(path / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+
+
+def _identifying(chosen: Chosen) -> dict[str, Any]:
+    """The options that change what the component says; ``metadata={"identity": False}`` marks those that do not."""
+    if chosen.options is None:
+        return {}
+    return {
+        option.name: getattr(chosen.options, option.name)
+        for option in fields(chosen.options)
+        if option.metadata.get("identity", True)
+    }
+
+
+def _check_identity(path: Path, store: Store, identity: Mapping[str, Any]) -> None:
+    new = json.loads(json.dumps(identity))
+    stored = store.get("identity")
+    if stored is None:
+        store.set("identity", json.dumps(new))
+        return
+    old = json.loads(stored)
+    if old == new:
+        return
+    names = dict.fromkeys([*old, *new])
+    raise ConfigError(
+        f"{path} holds another run. Its replies came from other settings:",
+        problems=[f"{n}: {old.get(n)!r} there, {new.get(n)!r} asked for" for n in names if old.get(n) != new.get(n)],
+        hint="Use the same settings, another folder (--out DIR), or --fresh to start over (the old one is kept aside).",
+    )
+
+
+def _take_lock(path: Path, fresh: bool) -> IO[str]:
+    path.mkdir(parents=True, exist_ok=True)
+    lock = (path / ".lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise AlpacaError(
+            f"Another alpacakit is working in {path}.", hint="Wait for it to end, or choose another folder: --out DIR"
+        ) from None
+    if not fresh or not (path / JOURNAL).exists():
+        return lock
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    os.rename(path, aside)
+    lock.close()
+    return _take_lock(path, fresh=False)
+
+
+def _header(config: Config) -> str:
+    plugins = sorted({chosen.spec.target.partition(".")[0].partition(":")[0] for chosen in config.chosen()})
+    return (
+        f"# What this run is, resolved: alpacakit {version('alpacakit')}, Python {sys.version.split()[0]}.\n"
+        f"# Components come from: {', '.join(plugins)}.\n"
+        "# The same run again: alpacakit run --config run.toml\n\n"
+    )
