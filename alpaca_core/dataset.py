@@ -1,0 +1,183 @@
+"""Dataset files: read with every mistake named, written whole or not at all.
+
+The format is Stanford Alpaca's: one JSON list of ``{"instruction": ..., "input": ..., "output": ...}``, indented by
+four (``alpaca_data.json`` of github.com/tatsu-lab/stanford_alpaca). JSON Lines, an object a line, is read as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from alpaca_core.errors import ConfigError
+from alpaca_core.records import Example
+
+_IN_A_RUN = "alpaca_data.json"
+_HINT = 'A row looks like {"instruction": "...", "input": "", "output": "..."}'
+_MOST_PROBLEMS = 20
+
+
+def read_rows(path: Path) -> list[Example]:
+    """The rows of ``path`` as Examples: see ``read_records``."""
+    return [example(record, number) for number, record in enumerate(read_records(path), start=1)]
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The rows of ``path``, a JSON list, a JSON Lines file or a run folder, in their order and with all their keys.
+
+    A missing or null ``input`` becomes empty; texts may be empty. Raises ConfigError when the file cannot be read;
+    its ``problems`` name each mistake with its row (or, in JSON Lines, its line) and field, twenty at most.
+    """
+    path = path / _IN_A_RUN if path.is_dir() else path
+    records: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for place, record in _parse(path, _text(path)):
+        mistakes = _mistakes(record)
+        problems += (f"{place}: {mistake}" for mistake in mistakes)
+        if not mistakes:
+            records.append(record | {"input": record.get("input") or ""})
+    if problems:
+        more = len(problems) - _MOST_PROBLEMS
+        shown = problems[:_MOST_PROBLEMS] + ([f"… and {more:,} more"] if more > 0 else [])
+        raise ConfigError(f"The rows of {path} cannot be used:", problems=shown, hint=_HINT)
+    return records
+
+
+def example(record: Mapping[str, Any], number: int) -> Example:
+    """A row as an Example. Its id is the row's own ``id`` or else ``row_N``, its label the row's ``family``."""
+    id, family = record.get("id"), record.get("family")
+    return Example(
+        record["instruction"],
+        record["input"],
+        record["output"],
+        id=id if isinstance(id, str) and id else f"row_{number}",
+        label=family if isinstance(family, str) else "",
+    )
+
+
+def write_rows(path: Path, rows: Iterable[Example], *, labels: bool = False) -> None:
+    """Write ``rows`` as Stanford's ``alpaca_data.json`` has them; ``labels`` adds each one's ``id`` and ``family``."""
+    records = []
+    for row in rows:
+        record = {"instruction": row.instruction, "input": row.input, "output": row.output}
+        records.append(record | {"id": row.id, "family": row.label} if labels else record)
+    write_records(path, records)
+
+
+def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``records`` with all their keys: JSON Lines where ``path`` ends in ``.jsonl``, else Stanford's list."""
+    if path.suffix == ".jsonl":
+        write_jsonl(path, records)
+    else:
+        write_text(path, json.dumps(records, indent=4))
+
+
+def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line, readable in every script."""
+    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, in UTF-8, whole or not at all: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            # Half a surrogate pair, which a teacher may write, has no UTF-8; \udXXX is its JSON escape.
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def split(rows: Sequence[Example], heldout: int, seed: int) -> tuple[list[Example], list[Example]]:
+    """``rows`` parted into (train, held out), both in their order.
+
+    ``heldout`` rows are set aside, a tenth of all at most, as many of each label as there are; which ones is a
+    function of ``seed`` and the rows' ids alone.
+    """
+    by_label: dict[str, list[int]] = defaultdict(list)
+    for place in sorted(range(len(rows)), key=lambda place: _hash(seed, rows[place].id)):
+        by_label[rows[place].label].append(place)
+    # One of each label, a second of each, and so on.
+    turns = (place for turn in zip_longest(*(by_label[label] for label in sorted(by_label))) for place in turn)
+    ordered = [place for place in turns if place is not None]
+    chosen = set(ordered[: min(heldout, len(rows) // 10)])
+    train = [row for place, row in enumerate(rows) if place not in chosen]
+    return train, [rows[place] for place in sorted(chosen)]
+
+
+def _hash(seed: int, id: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{id}".encode("utf-8", "backslashreplace")).digest()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")  # a byte order mark, which some editors write, is skipped
+    except FileNotFoundError as exc:
+        raise ConfigError(f"There is no file {path} to read rows from.", hint="Check the path.") from exc
+    except UnicodeDecodeError as exc:
+        line = exc.object.count(b"\n", 0, exc.start) + 1
+        raise ConfigError(
+            f"The rows of {path} cannot be used:",
+            problems=[f"line {line}: byte 0x{exc.object[exc.start]:02x} is not UTF-8"],
+            hint="Save the file as UTF-8.",
+        ) from exc
+
+
+def _parse(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """Each record with its place; one that is not JSON comes as the ValueError that says so."""
+    if not text.lstrip().startswith("["):
+        for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: JSON text may hold U+2028
+            if line.strip():
+                yield f"line {number}", _json(line)
+        return
+    rows = _json(text)
+    if isinstance(rows, list):
+        yield from ((f"row {number}", row) for number, row in enumerate(rows, start=1))
+    else:
+        yield f"line {getattr(rows, 'lineno', 1)}", rows
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as exc:
+        return exc
+    except (ValueError, RecursionError):
+        return ValueError("a number or a nesting without end")
+
+
+def _mistakes(record: Any) -> list[str]:
+    if isinstance(record, ValueError):
+        return [f"not JSON: {getattr(record, 'msg', record)}"]
+    if not isinstance(record, dict):
+        return [f"expected a JSON object, found {type(record).__name__}"]
+    mistakes = []
+    for field in ("instruction", "input", "output"):
+        value = record.get(field)
+        if value is None:
+            if field != "input":
+                mistakes.append(f"{field}: missing")
+        elif not isinstance(value, str):
+            mistakes.append(f"{field}: expected text, found {type(value).__name__}")
+        elif not _is_unicode(value):
+            mistakes.append(f"{field}: half of a surrogate pair, which is not text")
+    return mistakes
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,115 @@
+"""How many held-out tasks are answered exactly right: by a model, and by two baselines that need none."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from alpaca_core.protocols import LocalTeacher
+from alpaca_core.records import Completion, Example, Request
+from alpaca_core.tokens import unicode_tokens
+
+SAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Shares from 0 to 1. ``by_family`` has ``{"n", "exact_match"}`` for each label that is known. ``stop_rate`` is the
+    share of answers that ended by themselves. ``samples`` are the first rows, unselected, with the answers."""
+
+    n: int
+    exact_match: float
+    by_family: dict[str, dict[str, float]]
+    stop_rate: float
+    samples: tuple[dict[str, Any], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def evaluate(model: LocalTeacher, examples: Sequence[Example], max_new_tokens: int = 512) -> Scores:
+    """Ask ``model`` every example's instruction and input, and compare with its output.
+
+    An answer is right when it is the output, outer white space aside, and ended by itself: one that was cut is
+    wrong. No answer gets more tokens than any right one of its family can need (a token is at least a byte), so
+    that an untrained model does not babble; ``max_new_tokens`` bounds them all.
+    """
+    longest: Counter[str] = Counter()
+    for row in examples:
+        longest[row.label] = max(longest[row.label], len(row.output.strip().encode()))
+    requests = [
+        # Two more: the mark of a word's start that some tokenizers put first, and the end of text.
+        Request(k, row.instruction, input=row.input, max_tokens=min(longest[row.label] + 2, max_new_tokens))
+        for k, row in enumerate(examples)
+    ]
+    requests.sort(key=lambda request: request.max_tokens)  # a batch runs as long as its longest answer
+    answers = dict(zip((request.k for request in requests), model.complete_many(requests), strict=True))
+    return _scores(examples, [answers[k] for k in range(len(examples))])
+
+
+def most_frequent(train: Sequence[Example], held_out: Sequence[Example]) -> Scores:
+    """The baseline that always gives the family's most frequent training answer (the first of equals)."""
+    answers: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in train:
+        answers[row.label][row.output] += 1
+    best = {label: counts.most_common(1)[0][0] for label, counts in answers.items()}
+    return _scores(held_out, [Completion(best.get(row.label, "")) for row in held_out])
+
+
+def nearest(train: Sequence[Example], held_out: Sequence[Example]) -> Scores:
+    """The baseline that gives the answer of the training row with the nearest instruction and input by ROUGE-L F."""
+    from rapidfuzz import process
+    from rapidfuzz.distance import Indel
+
+    codes: dict[str, str] = {}  # one character per word, as rapidfuzz compares strings fastest
+
+    def encode(row: Example) -> str:
+        words = unicode_tokens(f"{row.instruction}\n{row.input}")
+        return "".join(codes.setdefault(word, chr(len(codes))) for word in words)
+
+    known = [encode(row) for row in train]
+
+    def answer(row: Example) -> str:
+        # Indel similarity is 2 LCS / (m + n), which is ROUGE-L's F.
+        found = process.extractOne(encode(row), known, scorer=Indel.normalized_similarity)
+        return train[found[2]].output if found else ""
+
+    return _scores(held_out, [Completion(answer(row)) for row in held_out])
+
+
+def _scores(examples: Sequence[Example], answers: Sequence[Completion]) -> Scores:
+    right = [
+        answer.finish == "stop" and answer.text.strip() == row.output.strip()
+        for row, answer in zip(examples, answers, strict=True)
+    ]
+    families: dict[str, list[bool]] = defaultdict(list)
+    for row, is_right in zip(examples, right, strict=True):
+        if row.label:
+            families[row.label].append(is_right)
+    return Scores(
+        n=len(examples),
+        exact_match=_share(right),
+        by_family={
+            name: {"n": len(families[name]), "exact_match": _share(families[name])} for name in sorted(families)
+        },
+        stop_rate=_share(answer.finish == "stop" for answer in answers),
+        samples=tuple(
+            {
+                "family": row.label,
+                "instruction": row.instruction,
+                "input": row.input,
+                "output": row.output,
+                "answer": answer.text,
+                "right": is_right,
+            }
+            for row, answer, is_right in list(zip(examples, answers, right, strict=True))[:SAMPLES]
+        ),
+    )
+
+
+def _share(hits: Iterable[bool]) -> float:
+    hits = list(hits)
+    return sum(hits) / len(hits) if hits else 0.0
