@@ -6,11 +6,11 @@ import re
 import time
 
 import pytest
+from alpaca_prompts.parse import no_input, parse_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alpaca_core import Candidate, Completion, Request, Unparsed
-from alpaca_prompts.parse import no_input, parse_list
 
 CHAT = Request(k=0, prompt="...", prefix="1. Instruction:", items=20)
 PUBLISHED = Request(k=0, prompt="...", prefix="4. Instruction:", items=17, first=4, stop=("\n20", "20."))

@@ -6,11 +6,11 @@ import re
 from random import Random
 
 import pytest
-
-from alpaca_core import Completion, ConfigError, Prompt, Seed
 from alpaca_prompts import Alpaca2023Options, SelfInstructOptions, alpaca_prompts
 from alpaca_prompts.alpaca_2023 import Alpaca2023
 from alpaca_prompts.self_instruct import SelfInstruct
+
+from alpaca_core import Completion, ConfigError, Prompt, Seed
 
 SEEDS = [
     Seed(f"seed_{n}", f"Do thing\n number  {n}:", "" if n % 2 else f"material {n}", f"Done {n}.") for n in range(9)

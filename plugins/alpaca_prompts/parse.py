@@ -35,7 +35,7 @@ _MARK = re.compile(
     re.MULTILINE | re.IGNORECASE | re.ASCII,
 )
 _FENCED = re.compile(r"\A\s*```[^\n]{0,40}\n")
-_RULE = re.compile(r"\n[ \t]{0,3}(?:-{3,}|\*{3,}|_{3,})[ \t]*\Z")
+_RULE = re.compile(r"\n[ \t]{0,3}(?:[-*_=~/]{3,}|#{1,2})[ \t]*\Z")  # in the place of "###"
 _HEADER_BEGUN = re.compile(r"[#*_ ]{0,9}\d{0,4}[.)]?[*_ ]{0,6}[A-Za-z]{0,11}[*_ ]{0,6}:?\Z")
 _NO_INPUT = re.compile(
     r"no[ _-]?(additional |further )?input( is| was)?( required| needed| necessary| provided| given)?"
