@@ -1,0 +1,101 @@
+"""Exact match: what counts as right, by family, and what two baselines without a model reach."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from alpaca_core import Completion, Example
+from alpaca_core.evaluate import evaluate, most_frequent, nearest
+
+
+class Answers:
+    """A model that looks its answers up by instruction."""
+
+    batch_size = 4
+
+    def __init__(self, **answers: Completion | str) -> None:
+        self.answers, self.requests = answers, []
+
+    def complete_many(self, requests):
+        self.requests = list(requests)
+        found = (self.answers[request.prompt] for request in requests)
+        return [Completion(answer) if isinstance(answer, str) else answer for answer in found]
+
+
+def row(instruction: str, output: str, label: str = "", input: str = "") -> Example:
+    return Example(instruction, input, output, id=instruction, label=label)
+
+
+ROWS = [row("a", "one", "numbers"), row("b", "two\n", "numbers"), row("c", "red", "colours"), row("d", "x")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [("one", 1), (" one\n", 1), ("One", 0), ("one.", 0), ("", 0), (Completion("one", "length"), 0)],
+)
+def test_an_answer_is_right_when_it_is_the_output_and_ended_by_itself(answer, right):
+    assert evaluate(Answers(a=answer), [row("a", "one ")]).exact_match == right
+
+
+def test_scores_are_shares_over_all_and_by_known_family():
+    scores = evaluate(Answers(a="one", b="2", c="red", d=Completion("xxxx", "length")), ROWS)
+    assert (scores.n, scores.exact_match, scores.stop_rate) == (4, 0.5, 0.75)
+    assert scores.by_family == {"colours": {"n": 1, "exact_match": 1.0}, "numbers": {"n": 2, "exact_match": 0.5}}
+
+
+def test_answers_belong_to_their_rows_whatever_order_they_are_asked_in():
+    outputs = {"a": "a long answer indeed", "b": "b", "c": "a middling one"}
+    rows = [row(name, text, label=name) for name, text in outputs.items()]
+    model = Answers(**outputs)
+    assert evaluate(model, rows).exact_match == 1
+    assert [request.prompt for request in model.requests] == ["b", "c", "a"]  # short ones together
+
+
+def test_the_model_reads_instruction_and_input():
+    model = Answers(a="x")
+    evaluate(model, [row("a", "x", input="some text")])
+    assert (model.requests[0].prompt, model.requests[0].input) == ("a", "some text")
+
+
+def test_no_answer_gets_more_tokens_than_a_right_one_of_its_family_can_need():
+    """A token is at least a byte; one more for a tokenizer's mark of a word's start and one for the end of text."""
+    rows = [row("a", "é" * 10, "x"), row("b", "y", "x"), row("c", "z", "y"), row("d", "w" * 5000, "long")]
+    model = Answers(a="", b="", c="", d="")
+    evaluate(model, rows, max_new_tokens=100)
+    assert {request.prompt: request.max_tokens for request in model.requests} == {"a": 22, "b": 22, "c": 3, "d": 100}
+
+
+def test_samples_are_the_first_rows_with_their_answers():
+    rows = [row(name, "yes") for name in "abcdefg"]
+    samples = evaluate(Answers(**dict.fromkeys("abcdefg", "no") | {"b": "yes"}), rows).samples
+    assert [(s["instruction"], s["answer"], s["right"]) for s in samples] == [
+        ("a", "no", False), ("b", "yes", True), ("c", "no", False), ("d", "no", False), ("e", "no", False)
+    ]  # fmt: skip
+
+
+def test_scores_go_into_json_and_nothing_to_score_is_no_error():
+    scores = evaluate(Answers(), [])
+    assert json.loads(json.dumps(scores.as_dict())) == {
+        "n": 0, "exact_match": 0.0, "by_family": {}, "stop_rate": 0.0, "samples": []
+    }  # fmt: skip
+
+
+def test_most_frequent_gives_each_familys_commonest_training_answer():
+    train = [row("1", "yes", "x"), row("2", "no", "x"), row("3", "no", "x"), row("4", "yes", "y")]
+    held_out = [row("5", "no", "x"), row("6", "yes", "x"), row("7", "yes", "y"), row("8", "no", "unseen")]
+    scores = most_frequent(train, held_out)
+    assert [sample["answer"] for sample in scores.samples] == ["no", "no", "yes", ""]
+    assert scores.exact_match == 0.5
+
+
+def test_nearest_gives_the_answer_of_the_most_similar_training_row():
+    train = [
+        row("Add the two numbers.", "12", input="5 7"),
+        row("Add the two numbers.", "30", input="11 19"),
+        row("Name the capital of the country.", "Paris", input="France"),
+    ]
+    held_out = [row("Add both numbers.", "9", input="11 19"), row("What is the capital of France?", "Paris")]
+    assert [sample["answer"] for sample in nearest(train, held_out).samples] == ["30", "Paris"]
+    assert nearest([], held_out).exact_match == 0
