@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from alpaca_core.config import Config
-from alpaca_core.dataset import read_rows, split, write_jsonl, write_rows
+from alpaca_core.dataset import split, write_jsonl, write_rows
 from alpaca_core.errors import ConfigError
 from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
 from alpaca_core.generate import Plan as GenerationPlan
@@ -35,9 +35,11 @@ class Watcher(Protocol):
 
 @dataclass
 class Outcome:
-    """What a pipeline run leaves behind, also in the run folder's summary.json."""
+    """What a pipeline run leaves behind; ``summary`` is the run folder's summary.json."""
 
     summary: dict[str, Any]
+    train: list[Example]
+    held_out: list[Example]
     before: Scores | None = None
     after: Scores | None = None
     baselines: dict[str, Scores] = field(default_factory=dict)
@@ -65,8 +67,8 @@ def make_teacher(config: Config) -> tuple[Teacher, Price | None]:
     return teacher, price
 
 
-def generate_stage(config: Config, out: Path, watch: Watcher, *, heldout: bool, fresh: bool = False) -> dict[str, Any]:
-    """Generate into the run folder ``out`` and write its dataset; gives summary.json's content.
+def generate_stage(config: Config, out: Path, watch: Watcher, *, heldout: bool, fresh: bool = False) -> Outcome:
+    """Generate into the run folder ``out`` and write its dataset.
 
     With ``heldout`` some rows are set aside for evaluation. Whatever ends the generation early, the rows so far are
     written and the summary says so; then the error goes on to the caller.
@@ -103,8 +105,8 @@ def generate_stage(config: Config, out: Path, watch: Watcher, *, heldout: bool, 
         finally:
             seconds = float(store.get("seconds") or 0) + time.monotonic() - started
             store.set("seconds", str(seconds))
-            summary = _write_dataset(config, folder, status, seconds, heldout)
-    return summary
+            outcome = _write_dataset(config, folder, status, seconds, heldout)
+    return outcome
 
 
 async def _generate(plan: GenerationPlan) -> None:
@@ -114,7 +116,7 @@ async def _generate(plan: GenerationPlan) -> None:
         await plan.teacher.aclose()
 
 
-def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: float, heldout: bool) -> dict[str, Any]:
+def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: float, heldout: bool) -> Outcome:
     """alpaca_data.json, heldout.json, rejected.jsonl and the summary so far, all from the journal."""
     totals = folder.store.totals()
     kept, rejected = folder.store.counts()
@@ -145,7 +147,7 @@ def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: floa
         },
     }
     write_summary(folder.path, summary)
-    return summary
+    return Outcome(summary, train, held_out)
 
 
 def train_job(config: Config, data: Path, out: Path, *, fresh: bool = False) -> TrainJob:
@@ -197,8 +199,8 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
         config.trainer.spec.require()
         host.find("teacher", "transformers").require()
     watch.stage("generate")
-    summary = generate_stage(config, out, watch, heldout=True, fresh=fresh)
-    outcome = Outcome(summary)
+    outcome = generate_stage(config, out, watch, heldout=True, fresh=fresh)
+    summary = outcome.summary
     if config.trainer is None:
         return outcome
     watch.stage("train")
@@ -207,7 +209,7 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
     summary["training"] = training_summary(result)
     write_summary(out, summary)
     watch.stage("evaluate")
-    evaluate_stage(config, host, out, result, outcome, watch)
+    evaluate_stage(config, host, result, outcome, watch)
     write_summary(out, summary)
     return outcome
 
@@ -220,15 +222,12 @@ def open_model(host: PluginHost, model: str, *, device: str = "auto", batch_size
     return teacher
 
 
-def evaluate_stage(
-    config: Config, host: PluginHost, out: Path, result: TrainResult, outcome: Outcome, watch: Watcher
-) -> None:
+def evaluate_stage(config: Config, host: PluginHost, result: TrainResult, outcome: Outcome, watch: Watcher) -> None:
     """Score the student before and after training on the held-out rows, beside two baselines that need no model."""
-    held_out = read_rows(out / HELDOUT)
+    train, held_out = outcome.train, outcome.held_out
     if not held_out:
         watch.note("No rows were held out: nothing to evaluate.")
         return
-    train = read_rows(out / DATA)
     started = time.monotonic()
     outcome.before = score(config, host, result.base, held_out)
     outcome.after = score(config, host, str(result.model), held_out)

@@ -97,9 +97,9 @@ def show_samples(outcome: Outcome) -> None:
         out(f"  instruction  {_one_line(after['instruction'])}")
         if after["input"]:
             out(f"  input        {_one_line(after['input'])}")
-        out(f"  expected     {_one_line(after['expected'])}")
+        out(f"  expected     {_one_line(after['output'])}")
         out(f"  before       {_one_line(before['answer'])}")
-        mark = "right" if after["exact_match"] else "wrong"
+        mark = "right" if after["right"] else "wrong"
         out(f"  after        {_one_line(after['answer'])}  [{mark}]")
 
 
