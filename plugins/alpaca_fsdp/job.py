@@ -1,0 +1,163 @@
+"""What the launcher tells the worker, and how it is known again: a JSON file in the checkpoints folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from alpaca_core import ConfigError, TrainJob, TrainResult
+from alpaca_fsdp import data
+from alpaca_fsdp.options import LocalOptions
+from alpaca_fsdp.recipes import resolved
+
+# Options that change what is learnt. The others (processes, device, packing, ...) may differ when a job goes on.
+LEARNT = (
+    "epochs",
+    "max_steps",
+    "batch_size",
+    "max_length",
+    "learning_rate",
+    "optimizer",
+    "schedule",
+    "warmup",
+    "weight_decay",
+    "max_grad_norm",
+    "dtype",
+)
+STAMP = "alpacakit.json"  # in a finished model or student: what it is
+
+
+@dataclass(frozen=True)
+class Job:
+    """A TrainJob with everything decided. ``sharded`` says which trainer; ``identity`` is what the result depends on."""
+
+    data: Path
+    out: Path
+    student: str
+    template: str
+    template_options: Mapping[str, Any]
+    seed: int
+    options: LocalOptions
+    notice: str
+    sharded: bool
+    identity: Mapping[str, Any]
+
+    @property
+    def model(self) -> Path:
+        return self.out / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.out / "checkpoints"
+
+    @property
+    def base(self) -> Path | str:
+        """The student before training: a folder of ours if it is new."""
+        return self.out / "student" if self.student.startswith("new:") else self.student
+
+    @property
+    def log(self) -> Path:
+        return self.checkpoints / "worker.log"
+
+
+def decide(job: TrainJob, sharded: bool) -> Job:
+    """Fill in what depends on the student, and read the data once. Raises ConfigError if a row is malformed."""
+    data.read(job.data)
+    options = resolved(job.options, job.student)
+    student = str(Path(job.student).resolve()) if Path(job.student).is_dir() else job.student
+    identity = {
+        "data": data.digest(job.data),
+        "student": student,
+        "template": job.template,
+        "template_options": dict(job.template_options),
+        "seed": job.seed,
+        **{name: getattr(options, name) for name in LEARNT},
+    }
+    out = job.out.resolve()
+    return Job(
+        data=job.data.resolve(),
+        out=out,
+        student=student,
+        template=job.template,
+        template_options=dict(job.template_options),
+        seed=job.seed,
+        options=options,
+        notice=job.notice,
+        sharded=sharded,
+        identity=identity,
+    )
+
+
+def begin(job: Job, fresh: bool) -> TrainResult | None:
+    """Make ``job.out`` ready: the stored result if the work is done, else None.
+
+    Checkpoints of the same job are gone on with. Anything of another job raises ConfigError saying what differs, unless
+    ``fresh``, which removes its checkpoints; its model stays until the new one is complete.
+    """
+    started = read_json(job.checkpoints / "identity.json")
+    finished = read_json(job.model / STAMP)
+    if fresh:
+        shutil.rmtree(job.checkpoints, ignore_errors=True)
+    elif started is not None:
+        _same(job, started, "The checkpoints in")
+    elif finished is not None:
+        _same(job, finished.get("identity", {}), "The model in")
+        return TrainResult(**dict(finished["result"], model=job.model))
+    elif job.model.exists():
+        raise ConfigError(
+            f"{job.model} is there already and was not made by this trainer.",
+            hint="Choose another --out, or replace it with --fresh.",
+        )
+    job.checkpoints.mkdir(parents=True, exist_ok=True)
+    write_json(job.checkpoints / "identity.json", dict(job.identity))
+    return None
+
+
+def _same(job: Job, there: Mapping[str, Any], what: str) -> None:
+    problems = [
+        f"{name}: {there.get(name)!r} there, {value!r} here"
+        for name, value in job.identity.items()
+        if there.get(name) != value
+    ]
+    if problems:
+        raise ConfigError(
+            f"{what} {job.out} belong to another training:",
+            problems=problems,
+            hint="Choose another --out, or start over with --fresh.",
+        )
+
+
+def write(job: Job, path: Path) -> None:
+    """The job as a file for the worker."""
+    content = {field.name: getattr(job, field.name) for field in fields(Job) if field.name != "options"}
+    write_json(path, content | {"options": asdict(job.options)})
+
+
+def load(path: Path) -> Job:
+    """The job that ``write`` wrote."""
+    from alpaca_fsdp.options import FsdpOptions
+
+    content = json.loads(path.read_text(encoding="utf-8"))
+    options = (FsdpOptions if content["sharded"] else LocalOptions)(**content.pop("options"))
+    content["data"], content["out"] = Path(content["data"]), Path(content["out"])
+    return Job(options=options, **content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Written whole or not at all."""
+    draft = path.with_name(path.name + ".tmp")
+    draft.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+    os.replace(draft, path)
+
+
+def read_json(path: Path) -> Any:
+    """The content, or None where there is no such file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,204 @@
+"""Training, from the data to the saved model."""
+
+# ruff: noqa: TID253 - loaded by the worker only
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alpaca_core import AlpacaError, TrainResult
+from alpaca_fsdp import checkpoint, data, export, losses, optimizer, rows, student
+from alpaca_fsdp.examples import Order, Tokens, tokenize
+from alpaca_fsdp.job import Job
+from alpaca_fsdp.options import LocalOptions
+from alpaca_fsdp.world import Launcher, World, hold
+
+
+def run(job: Job, launcher: Launcher) -> None:
+    """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last."""
+    from accelerate.utils import set_seed
+
+    world = World.join(job.sharded, job.options.device)
+    if world.first:
+        hold(job.out / ".training.lock")
+    set_seed(job.seed)
+    template = data.load_template(job.template, dict(job.template_options))
+    examples = data.read(job.data)
+    if world.first and isinstance(job.base, Path):
+        student.make(job, examples, template)
+    world.wait()
+    model, words = student.load(job.base)
+    tokens, too_long = tokenize(examples, template, words, job.options.max_length)
+    if too_long:
+        world.emit("note", message=f"{len(too_long)} of {len(examples)} examples have no room for a response: left out")
+    parameters = model.num_parameters()
+    dtype = _dtype(job.options, world)
+    model, fact = _place(model, world, dtype)
+    model.train()
+    training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype)
+    world.emit(
+        "ready",
+        steps=training.steps,
+        message=f"{fact} · {training.layout.name} · {world.device.type} {str(dtype).removeprefix('torch.')}",
+    )
+
+    finished = training.run(job.checkpoints, launcher)
+    if not finished:
+        world.emit("stopped", step=training.step)
+        return world.leave()
+    result = TrainResult(
+        model=job.model,
+        base=str(job.base),
+        strategy="fsdp2" if job.sharded else "single",
+        world_size=world.size,
+        steps=training.step,
+        tokens=training.progress.tokens,
+        final_loss=training.progress.loss,
+        seconds=round(training.progress.seconds, 3),
+        parameters=parameters,
+    )
+    export.save(job, model, words, template, result, len(examples), world)
+    world.emit("saved", step=training.step, message=str(job.model))
+    world.emit("result", **dict(asdict(result), model=str(job.model)))
+    world.leave()
+
+
+def _dtype(options: LocalOptions, world: World) -> torch.dtype:
+    if options.dtype == "auto":
+        return torch.bfloat16 if world.device.type == "cuda" else torch.float32
+    return getattr(torch, options.dtype)
+
+
+def _place(model: Any, world: World, dtype: torch.dtype) -> tuple[Any, str]:
+    """The model on its device, sharded if there is a process group, and the line of fact about it."""
+    if not world.sharded:
+        return model.to(world.device), "single process"
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+    # Gradients are summed in float32 and weights stay float32, whatever the arithmetic is done in.
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    mesh = init_device_mesh(world.device.type, (world.size,))
+    for layer in student.layers(model):
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+    model.to(world.device)  # buffers, which are not sharded
+    count = sum(isinstance(module, FSDPModule) for module in model.modules())
+    return model, f"sharded: {count} FSDPModule x {world.size}"
+
+
+@dataclass
+class Progress:
+    """What a checkpoint has to remember besides tensors."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+    loss: float = math.nan
+
+
+class Training:
+    """The loop over optimizer steps."""
+
+    def __init__(
+        self,
+        options: LocalOptions,
+        seed: int,
+        examples: Sequence[Tokens],
+        model: Any,
+        filler: int,
+        world: World,
+        dtype: torch.dtype,
+    ) -> None:
+        self.options, self.seed, self.examples = options, seed, examples
+        self.model, self.filler, self.world = model, filler, world
+        self.order = Order(len(examples), options.batch_size, seed)
+        self.steps = options.max_steps or math.ceil(options.epochs * self.order.steps_per_epoch)
+        # Under FSDP the sharding does the casting.
+        self.casting = (
+            torch.autocast(world.device.type, dtype) if dtype != torch.float32 and not world.sharded else nullcontext()
+        )
+        self.optimizers = optimizer.build(model, options)
+        with self.casting:
+            self.layout = losses.choose(model, examples, options.packing, world.device, dtype)
+        self.step = 0
+        self.progress = Progress()
+
+    def run(self, checkpoints: Path, launcher: Launcher) -> bool:
+        """Train to the last step. False when it stopped before, as asked, with a checkpoint."""
+        restored = checkpoint.restore(checkpoints, self.model, self.optimizers, self.world)
+        if restored is not None:
+            self.step = restored.pop("step")
+            self.progress = Progress(**restored)
+            self.world.emit("note", step=self.step, steps=self.steps, message=f"going on after step {self.step}")
+        begun = time.monotonic() - self.progress.seconds
+        while self.step < self.steps:
+            stop = self._step(launcher.asked_to_stop)
+            self.progress.seconds = time.monotonic() - begun
+            self.world.emit(
+                "step",
+                step=self.step,
+                steps=self.steps,
+                loss=self.progress.loss,
+                learning_rate=optimizer.learning_rate(self.step - 1, self.steps, self.options),
+                tokens=self.progress.tokens,
+                seconds=round(self.progress.seconds, 4),
+            )
+            if stop or (self.step % self.options.save_steps == 0 and self.step < self.steps):
+                checkpoint.save(checkpoints, self.step, self.model, self.optimizers, asdict(self.progress), self.world)
+                self.world.emit("checkpoint", step=self.step, steps=self.steps)
+            if stop and self.step < self.steps:
+                return False
+        return True
+
+    def _step(self, asked_to_stop: bool) -> bool:
+        """One optimizer step. True when some process was asked to stop."""
+        batch = [self.examples[i] for i in self.order.batch(self.step)]
+        supervised = sum(example.supervised for example in batch)
+        mine = rows.share([len(e.ids) for e in batch], self.world.size, self.options.micro_tokens)
+        torch.manual_seed(hash((self.seed, self.step, self.world.rank)))  # dropout: a function of the step too
+        found: list[tuple[list[Tokens], rows.Row, torch.Tensor]] = []
+        for places in mine[self.world.rank :: self.world.size]:
+            examples = [batch[i] for i in places]
+            row = self.layout.lay(examples, self.filler, self.world.device)
+            with self.casting:
+                each = losses.token_losses(self.model, row)
+            # The mean over the supervised tokens of the whole batch; FSDP divides gradients by the processes.
+            (each.sum() * (self.world.size / supervised)).backward()
+            found.append((examples, row, each.detach()))
+        totals = torch.stack([each.double().sum() for *_, each in found]).sum()
+        totals, stop = self.world.sum(torch.stack([totals, totals.new_tensor(float(asked_to_stop))])).tolist()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+        if not (math.isfinite(totals) and torch.isfinite(norm)):
+            raise self._broken(found)
+        rate = optimizer.learning_rate(self.step, self.steps, self.options)
+        for one in self.optimizers:
+            for group in one.param_groups:
+                group["lr"] = rate
+            one.step()
+            one.zero_grad()
+        self.step += 1
+        self.progress.loss = totals / supervised
+        self.progress.tokens += sum(len(example.ids) for example in batch)
+        return stop > 0
+
+    def _broken(self, found: list[tuple[list[Tokens], rows.Row, torch.Tensor]]) -> AlpacaError:
+        """The error for a loss or gradient that is no number, naming the rows with such a loss, or else all."""
+        wrong, seen = set(), set()
+        for examples, row, each in found:
+            seen |= {example.row for example in examples}
+            wrong |= {examples[i].row for i in row.owners[~torch.isfinite(each.cpu())].tolist()} if examples else set()
+        wrong = set().union(*self.world.all(wrong)) or set().union(*self.world.all(seen))
+        named = ", ".join(map(str, sorted(wrong)[:20])) + (", …" if len(wrong) > 20 else "")
+        return AlpacaError(
+            f"Step {self.step + 1}: the loss or its gradient is not a finite number. Rows of the data: {named}.",
+            hint="Look at these rows, or lower trainer.learning_rate. The last checkpoint is sound.",
+        )

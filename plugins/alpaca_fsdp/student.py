@@ -1,0 +1,106 @@
+"""The student: a new LLaMA made for the data, or any causal language model."""
+
+# ruff: noqa: TID253 - loaded by the worker only
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alpaca_core import ChatTemplate, ConfigError, Example
+from alpaca_fsdp import data, tokenizer
+from alpaca_fsdp.job import STAMP, Job, read_json, write_json
+from alpaca_fsdp.recipes import ARCHITECTURES
+
+
+def make(job: Job, examples: Sequence[Example], template: ChatTemplate) -> None:
+    """Write the ``new:*`` student of ``job`` to its folder, unless it is there: a pure function of the data, the
+    template and the seed."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = Path(job.base)
+    about = {name: job.identity[name] for name in ("data", "student", "template", "template_options", "seed")}
+    about["max_length"] = job.options.max_length
+    if (read_json(folder / STAMP) or {}).get("made_of") == about:
+        return
+    shape = ARCHITECTURES[job.student]
+    lines = data.fixed_lines(template)
+    pieces = tokenizer.train(_fields(examples, template, lines), shape.vocabulary)
+    words = tokenizer.build(pieces, lines, job.options.max_length)
+    words.chat_template = template.jinja
+    torch.manual_seed(job.seed)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(words),
+            hidden_size=shape.hidden,
+            intermediate_size=shape.feed_forward,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.heads,
+            max_position_embeddings=max(1024, job.options.max_length),
+            initializer_range=shape.init,
+            tie_word_embeddings=True,
+            bos_token_id=words.bos_token_id,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+        )
+    )
+    draft = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    model.save_pretrained(draft)
+    words.save_pretrained(draft)
+    (draft / "tokenizer.model").write_bytes(pieces)
+    write_json(draft / STAMP, {"made_of": about, "notice": job.notice})
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(draft, folder)
+
+
+def _fields(examples: Sequence[Example], template: ChatTemplate, lines: Sequence[str]) -> list[str]:
+    """What a tokenizer has to know: prompts without the template's fixed lines, and responses."""
+    fixed = re.compile("|".join(map(re.escape, lines)) or r"(?!)")
+    texts = []
+    for example in examples:
+        texts += [text for text in fixed.split(template.prompt(example)) if text]
+        texts.append(template.response(example))
+    return texts
+
+
+def load(student: Path | str) -> tuple[Any, Any]:
+    """Model (float32, on the CPU) and tokenizer of a folder or hub id. The tokenizer has a pad token afterwards: an
+    existing one, so that the embedding keeps its size. Raises ConfigError when there is no such student."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        words = AutoTokenizer.from_pretrained(student)
+        model = AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32)
+    except (OSError, ValueError) as exc:
+        raise ConfigError(
+            f"Cannot load the student {student}: {str(exc).strip().splitlines()[0]}",
+            hint="--student takes a folder or hub id of a causal language model, new:tiny or new:small.",
+        ) from exc
+    if words.eos_token_id is None:
+        raise ConfigError(f"The tokenizer of {student} has no end-of-text token, so nothing could ever end.")
+    if words.pad_token_id is None:
+        words.pad_token = words.unk_token or words.eos_token
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(words) > rows:
+        raise ConfigError(f"The tokenizer of {student} has {len(words)} tokens, but the model has rows for {rows}.")
+    return model, words
+
+
+def layers(model: Any) -> list[torch.nn.Module]:
+    """The transformer layers: the modules that the model itself says must not be split, or, if it names none, the
+    members of its largest module list."""
+    names = set(getattr(model, "_no_split_modules", None) or ())
+    # The class of a sharded layer is called FSDPLlamaDecoderLayer; the one it was made from is among its bases.
+    found = [m for m in model.modules() if names & {kind.__name__ for kind in type(m).__mro__}]
+    if not found:
+        lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList)]
+        found = list(max(lists, key=lambda m: sum(p.numel() for p in m.parameters()), default=()))
+    return found

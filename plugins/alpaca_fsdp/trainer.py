@@ -1,0 +1,246 @@
+"""The trainers as the core sees them: they start the worker, pass its events on and see that it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import alpaca_core
+from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
+from alpaca_fsdp import job as jobs
+from alpaca_fsdp.recipes import ARCHITECTURES
+
+_EVENT = "\x1e"  # the worker's mark of an event among other lines (world.EVENT, which imports torch)
+_PATIENCE = 10.0  # seconds that workers of a dead launcher get to end by themselves
+
+
+class LocalTrainer:
+    """Trains in one process of its own."""
+
+    sharded = False
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def plan(self, job: TrainJob) -> Plan:
+        """The command line of the worker. Raises MissingError when a package is not installed, and ConfigError when
+        there is no such student."""
+        _check(job.student)
+        return Plan(argv=(sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", str(_file(job))))
+
+    def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
+        """Train, from the newest checkpoint of the same job if there is one; see ``job.begin``.
+
+        SIGINT and SIGTERM make the worker write a checkpoint and raise Stopped; a second one ends it at once.
+        """
+        plan = self.plan(job)
+        decided = jobs.decide(job, self.sharded)
+        decided.out.mkdir(parents=True, exist_ok=True)
+        _await_others(decided.out / ".training.lock")
+        done = jobs.begin(decided, job.fresh)
+        if done is not None:
+            on_event(TrainEvent("note", message=f"{decided.model} is there already: nothing to do"))
+            return done
+        jobs.write(decided, _file(job).resolve())
+        result = _Worker(plan, decided.log, on_event).run()
+        for checkpoint in decided.checkpoints.glob("step-*"):
+            shutil.rmtree(checkpoint)
+        (decided.checkpoints / "identity.json").unlink()
+        return result
+
+    def _launch(self) -> tuple[str, ...]:
+        return ()
+
+
+class FsdpTrainer(LocalTrainer):
+    """Trains in processes started by torchrun, the model sharded over them."""
+
+    sharded = True
+
+    def plan(self, job: TrainJob) -> Plan:
+        """As for ``local``, under torchrun."""
+        plan = super().plan(job)
+        if self._gpus():
+            return plan
+        # torchrun would give each process a single thread.
+        threads = max(1, (os.cpu_count() or 1) // self._processes())
+        env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
+        return Plan(plan.argv, env, ("No GPU: FSDP2 runs on CPU processes over gloo.",))
+
+    def _launch(self) -> tuple[str, ...]:
+        return ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={self._processes()}")
+
+    def _processes(self) -> int:
+        return self.options.processes or self._gpus() or 2
+
+    def _gpus(self) -> int:
+        if self.options.device == "cpu":
+            return 0
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if visible is not None:
+            return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+        return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+
+
+def _file(job: TrainJob) -> Path:
+    return job.out / "checkpoints" / "job.json"
+
+
+def _check(student: str) -> None:
+    packages = ["torch", "transformers", "accelerate"] + ["sentencepiece"] * student.startswith("new:")
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingError(
+                f"Training needs the package '{package}', which is not installed.",
+                hint="Install it with: pip install 'alpacakit[fsdp]'",
+            )
+    if student.startswith("new:") and student not in ARCHITECTURES:
+        raise ConfigError(f"There is no student {student!r}; new ones are {', '.join(ARCHITECTURES)}.")
+    if student.startswith(("/", ".", "~")) and not Path(student).is_dir():
+        raise ConfigError(f"The student {student} is not a folder.")
+
+
+def _await_others(lock: Path) -> None:
+    """Wait for workers whose launcher died; end them if they do not end. Raises ConfigError if their launcher lives."""
+    with lock.open("a+") as file:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                pass
+            file.seek(0)
+            worker, launcher = (int(word) for word in (file.read().split() + ["0", "0"])[:2])
+            if _alive(launcher):
+                raise ConfigError(
+                    f"Another training (process {launcher}) is writing to {lock.parent}.",
+                    hint="Wait for it or stop it, or choose another --out.",
+                )
+            if time.monotonic() > deadline and worker:
+                os.kill(worker, signal.SIGKILL)
+            time.sleep(0.1)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process > 0
+
+
+class _Worker:
+    """The worker's process, from its start to its end."""
+
+    def __init__(self, plan: Plan, log: Path, on_event: Callable[[TrainEvent], None]) -> None:
+        self.log, self.on_event = log, on_event
+        self.tail: deque[str] = deque(maxlen=20)
+        self.result: TrainResult | None = None
+        self.error: AlpacaError | None = None
+        self.stopped_at: int | None = None
+        self.asked_to_stop = False
+        self.process = subprocess.Popen(
+            plan.argv,
+            env={**os.environ, **plan.env, "ALPACAKIT_LAUNCHED": str(os.getpid())},
+            stdin=subprocess.PIPE,  # a byte means stop; its end means that we are gone
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is ours to pass on
+        )
+
+    def run(self) -> TrainResult:
+        try:
+            with self._signals():
+                self._read()
+        finally:
+            self._end()
+        if self.error is not None:
+            raise self.error
+        if self.stopped_at is not None:
+            raise Stopped(
+                f"Training stopped after step {self.stopped_at}; a checkpoint is written.",
+                hint="The same command goes on from there.",
+            )
+        if self.asked_to_stop:
+            raise Stopped("Training stopped before its first step.", hint="The same command starts it again.")
+        if self.result is None:
+            raise AlpacaError(
+                f"The training process ended with code {self.process.returncode}:\n" + "".join(self.tail).rstrip(),
+                hint=f"All that it said is in {self.log}",
+            )
+        return self.result
+
+    def _read(self) -> None:
+        with self.log.open("a", encoding="utf-8") as log:
+            for raw in self.process.stdout:  # type: ignore[union-attr]
+                text = raw.decode("utf-8", "replace")
+                said, mark, event = text.partition(_EVENT)
+                if said:
+                    log.write(said)
+                    log.flush()
+                    self.tail.append(said)
+                if mark:
+                    self._take(json.loads(event))
+        self.process.wait()
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event.pop("kind"):
+            case "result":
+                self.result = TrainResult(**dict(event, model=Path(event["model"])))
+            case "error":
+                kind = getattr(alpaca_core, event["type"], AlpacaError)
+                self.error = self.error or kind(event["message"], hint=event["hint"])
+            case "stopped":
+                self.stopped_at = event["step"]
+            case kind:
+                self.on_event(TrainEvent(kind, **event))
+
+    @contextmanager
+    def _signals(self):
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {name: signal.signal(name, self._stop) for name in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+    def _stop(self, *_: Any) -> None:
+        pipe = self.process.stdin
+        if self.asked_to_stop or pipe is None or pipe.closed:
+            self._end()
+            return
+        self.asked_to_stop = True
+        try:
+            os.write(pipe.fileno(), b"s")
+        except BrokenPipeError:
+            pass
+
+    def _end(self) -> None:
+        """Close the pipe, at whose end workers exit; then make sure of the whole group."""
+        try:
+            self.process.stdin.close()  # type: ignore[union-attr]
+            self.process.wait(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        except BrokenPipeError:
+            self.process.wait()

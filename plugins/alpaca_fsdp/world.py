@@ -1,0 +1,125 @@
+"""The processes of a training: who they are, what they share, and when they have to end."""
+
+# ruff: noqa: TID253 - loaded by the worker only
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from alpaca_core import AlpacaError, ConfigError
+
+LAUNCHED = "ALPACAKIT_LAUNCHED"  # set by the launcher: standard input is its pipe
+EVENT = "\x1e"  # starts a line of standard output that holds an event as JSON (ASCII's record separator)
+_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among ``size``. ``sharded`` says whether they are a process group that shards the model."""
+
+    rank: int
+    size: int
+    device: torch.device
+    sharded: bool
+
+    @classmethod
+    def join(cls, sharded: bool, device: str) -> World:
+        """Set up the device, and with ``sharded`` the process group that torchrun's variables describe."""
+        from accelerate import PartialState
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("trainer.device is cuda, but PyTorch finds no GPU.", hint="Use --set trainer.device=cpu.")
+        state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
+        if sharded and not dist.is_initialized():  # accelerate sets up no group for one process
+            dist.init_process_group("nccl" if state.device.type == "cuda" else "gloo")
+        return cls(state.process_index, state.num_processes, state.device, sharded)
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """``values`` added up over all processes."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def all(self, value: Any) -> list[Any]:
+        """``value`` of every process."""
+        values = [value]
+        if self.size > 1:
+            values = [None] * self.size
+            dist.all_gather_object(values, value)
+        return values
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def emit(self, kind: str, **content: Any) -> None:
+        """Tell the launcher, once for all processes."""
+        if self.first:
+            emit(kind, **content)
+
+    def leave(self) -> None:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def emit(kind: str, **content: Any) -> None:
+    """One event as a line of standard output, in one piece."""
+    line = EVENT + json.dumps({"kind": kind, **content}) + "\n"
+    sys.stdout.flush()
+    os.write(1, line.encode())
+
+
+def emit_error(error: AlpacaError) -> None:
+    emit("error", type=type(error).__name__, message=error.message, hint=error.hint)
+
+
+class Launcher:
+    """The launcher's end of standard input. A byte asks to stop at the next step; its end means that the launcher is
+    gone, and ends this process at once: torchrun's workers are no children of the launcher and get no other news."""
+
+    def __init__(self) -> None:
+        self.asked_to_stop = False
+        if LAUNCHED not in os.environ:
+            return
+        threading.Thread(target=self._listen, daemon=True).start()
+        if sys.platform == "linux":  # the same for whoever started us, should it die alone
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self._signalled)
+
+    def _listen(self) -> None:
+        while os.read(0, 1):
+            self.asked_to_stop = True
+        os._exit(1)
+
+    def _signalled(self, *_: Any) -> None:
+        self.asked_to_stop = True
+
+
+def hold(lock: Path) -> int:
+    """Lock the output folder for as long as this process lives. Raises AlpacaError if another one has it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise AlpacaError(f"Another training is writing to {lock.parent}.") from exc
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()} {os.environ.get(LAUNCHED, 0)}\n".encode())
+    return descriptor
