@@ -1,0 +1,126 @@
+"""Flags that several commands share, and how a command gets its plugins and its configuration.
+
+    @click.command()
+    @config_options(*GENERATION, *TRAINING)
+    @json_option
+    @click.pass_context
+    def run(ctx, as_json, **flags):
+        host, config = resolve(ctx)
+
+The shared flags stay in ``ctx.params``, where ``resolve`` reads them, so a command takes them as ``**flags``. Values
+are passed on as text: the configuration checks them with all others, and tells of every mistake at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alpaca_core.cli.console import say
+from alpaca_core.settings import FLAGS
+
+if TYPE_CHECKING:
+    from alpaca_core.config import Config, Stage
+    from alpaca_core.plugins import PluginHost
+
+GENERATION = (
+    *("teacher", "model", "prompt", "filter", "seed_tasks", "num_examples", "seed"),
+    *("concurrency", "budget", "max_rpm", "max_tpm"),
+)
+TRAINING = ("chat_template", "trainer", "student")
+
+_ABOUT: dict[str, tuple[str, str]] = {
+    "teacher": ("NAME", "Teacher that writes the data (default: procedural, the practice teacher)."),
+    "model": ("NAME", "The teacher's model."),
+    "prompt": ("NAME", "How the teacher is asked."),
+    "filter": ("NAME", "Filter or chain. Repeatable; replaces the configured chain."),
+    "seed_tasks": ("FILE", "Seed tasks (default: the bundled ones)."),
+    "num_examples": ("N", "Rows to keep."),
+    "seed": ("INT", "All randomness follows from this number."),
+    "concurrency": ("N", "Requests in flight at most."),
+    "budget": ("USD", "Dollars to spend at most (default: 5 where the price is known)."),
+    "max_rpm": ("N", "Requests per minute at most."),
+    "max_tpm": ("N", "Tokens per minute at most."),
+    "chat_template": ("NAME", "How the student sees an example."),
+    "trainer": ("NAME", "Trainer that fine-tunes the student; none: no training."),
+    "student": ("PATH", "A folder or hub id of a model, or new:tiny or new:small."),
+}
+
+
+def config_options(*flags: str) -> Callable[[Any], Any]:
+    """Add the flags named (keys of ``settings.FLAGS``), and ``--config`` and ``--set``, to a command."""
+
+    def decorate(command: Any) -> Any:
+        options = [
+            click.option(
+                *(["-n"] if flag == "num_examples" else []),
+                "--" + flag.replace("_", "-"),
+                flag,
+                metavar=_ABOUT[flag][0],
+                help=_ABOUT[flag][1],
+                multiple=flag == "filter",
+            )
+            for flag in flags
+        ]
+        options += [
+            click.option(
+                "--config",
+                "config_file",
+                metavar="FILE",
+                type=click.Path(path_type=Path),
+                help="Read this configuration, over alpacakit.toml in the working folder.",
+            ),
+            click.option(
+                "--set",
+                "sets",
+                metavar="KEY=VALUE",
+                multiple=True,
+                help="Set any key, such as trainer.epochs=1. Repeatable.",
+            ),
+        ]
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def json_option(command: Any) -> Any:
+    """Add ``--json``, as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout.")(command)
+
+
+def plugin_host(ctx: click.Context, *, quiet: bool = False) -> PluginHost:
+    """The plugins, less those of ``--no-plugin``. Tells of broken ones in a dim line each, unless ``quiet``."""
+    from alpaca_core.plugins import PluginHost
+
+    root = ctx.find_root().obj
+    host = PluginHost.from_environment(disabled=root.no_plugins if root else frozenset())
+    if not quiet:
+        for line in host.complaints():
+            say(line, dim=True)
+    return host
+
+
+def resolve(ctx: click.Context, needs: frozenset[Stage] | None = None) -> tuple[PluginHost, Config]:
+    """The plugins and the configuration of a command, from its flags, the environment and files.
+
+    ``needs`` are the stages that the command uses (default: all). Raises as ``load_config`` does.
+    """
+    from alpaca_core.config import STAGES, load_config
+
+    host = plugin_host(ctx)
+    config = load_config(
+        host,
+        # A repeatable flag that was not given is an empty tuple.
+        flags={key: value for flag, key in FLAGS.items() if (value := ctx.params.get(flag)) not in (None, ())},
+        sets=ctx.params.get("sets", ()),
+        file=ctx.params.get("config_file"),
+        needs=STAGES if needs is None else needs,
+    )
+    for note in config.notes:
+        say(note, dim=True)
+    return host, config
