@@ -101,9 +101,9 @@ def _scores(examples: Sequence[Example], answers: Sequence[Completion]) -> Score
                 "family": row.label,
                 "instruction": row.instruction,
                 "input": row.input,
-                "output": row.output,
+                "expected": row.output,
                 "answer": answer.text,
-                "right": is_right,
+                "exact_match": is_right,
             }
             for row, answer, is_right in list(zip(examples, answers, right, strict=True))[:SAMPLES]
         ),

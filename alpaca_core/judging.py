@@ -92,7 +92,7 @@ def refilter(records: Iterable[Mapping[str, Any]], chain: Chain, seeds: Sequence
             result.kept.append({**record, **texts})
             result.flags.update(flag.partition(":")[0] for flag in judged.flags)
         else:
-            result.rejected.append({**record, **texts, "id": row.id, "filter": judged.filter, "reason": judged.reason})
+            result.rejected.append({"id": row.id, **record, **texts, "filter": judged.filter, "reason": judged.reason})
     return result
 
 

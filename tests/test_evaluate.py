@@ -70,7 +70,7 @@ def test_no_answer_gets_more_tokens_than_a_right_one_of_its_family_can_need():
 def test_samples_are_the_first_rows_with_their_answers():
     rows = [row(name, "yes") for name in "abcdefg"]
     samples = evaluate(Answers(**dict.fromkeys("abcdefg", "no") | {"b": "yes"}), rows).samples
-    assert [(s["instruction"], s["answer"], s["right"]) for s in samples] == [
+    assert [(s["instruction"], s["answer"], s["exact_match"]) for s in samples] == [
         ("a", "no", False), ("b", "yes", True), ("c", "no", False), ("d", "no", False), ("e", "no", False)
     ]  # fmt: skip
 
