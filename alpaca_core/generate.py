@@ -59,7 +59,7 @@ class Progress:
         if not self.arrived or not self.seconds or not self.replies:
             return None
         per_reply = max(self.kept, 1) / self.replies
-        return (self.plan.settings.num_examples - self.kept) / per_reply * self.seconds / self.arrived
+        return (self.target - self.kept) / per_reply * self.seconds / self.arrived
 
 
 @dataclass

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from alpaca_core.config import Config
 from alpaca_core.dataset import split, write_jsonl, write_rows
-from alpaca_core.errors import ConfigError
+from alpaca_core.errors import AlpacaError, ConfigError, Stopped
 from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
 from alpaca_core.generate import Plan as GenerationPlan
 from alpaca_core.generate import Progress, generate
 from alpaca_core.judging import Chain
 from alpaca_core.ledger import Ledger
 from alpaca_core.plugins import PluginHost
-from alpaca_core.protocols import LocalTeacher, Teacher
-from alpaca_core.records import Example, Price, TrainEvent, TrainJob, TrainResult
+from alpaca_core.protocols import LocalTeacher, Prompt, Teacher
+from alpaca_core.records import Example, Price, Seed, TrainEvent, TrainJob, TrainResult
 from alpaca_core.runs import DATA, HELDOUT, REJECTED, RunFolder, identity, write_summary
 from alpaca_core.seeds import read_seeds, seeds_hash
 
@@ -47,7 +48,9 @@ class Outcome:
 
 def default_folder(config: Config) -> Path:
     """Where a run goes without ``--out``."""
-    return Path("runs") / ("practice" if config.teacher.name == "procedural" else config.teacher.name)
+    assert config.teacher is not None
+    name = config.teacher.name
+    return Path("runs") / ("practice" if name == "procedural" else name)
 
 
 def make_teacher(config: Config) -> tuple[Teacher, Price | None]:
@@ -55,6 +58,7 @@ def make_teacher(config: Config) -> tuple[Teacher, Price | None]:
 
     Raises MissingError for a missing package or key before anything is sent.
     """
+    assert config.teacher is not None
     teacher = config.teacher.build()
     check = getattr(teacher, "check", None)
     if check is not None:
@@ -67,45 +71,65 @@ def make_teacher(config: Config) -> tuple[Teacher, Price | None]:
     return teacher, price
 
 
-def generate_stage(config: Config, out: Path, watch: Watcher, *, heldout: bool, fresh: bool = False) -> Outcome:
-    """Generate into the run folder ``out`` and write its dataset.
+@dataclass(frozen=True)
+class Parts:
+    """What a generation is made of, built and checked before anything is written or sent."""
+
+    seeds: list[Seed]
+    teacher: Teacher
+    price: Price | None
+    prompt: Prompt
+    chain: Chain
+
+
+def make_parts(config: Config) -> Parts:
+    """Read the seed tasks and build the components. Raises ConfigError and MissingError for what is wrong."""
+    assert config.teacher is not None and config.prompt is not None
+    seeds = read_seeds(Path(config.generation.seed_tasks) if config.generation.seed_tasks else None)
+    prompt = config.prompt.build()
+    chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
+    teacher, price = make_teacher(config)
+    return Parts(seeds, teacher, price, prompt, chain)
+
+
+def open_run(config: Config, parts: Parts, out: Path, *, fresh: bool = False) -> RunFolder:
+    """The run folder ``out``: new, or the same run to go on with. See ``RunFolder.open``."""
+    return RunFolder.open(out, config, identity(config, seeds_hash(parts.seeds)), fresh=fresh)
+
+
+def generate_stage(config: Config, parts: Parts, folder: RunFolder, watch: Watcher, *, heldout: bool) -> Outcome:
+    """Generate, and write the dataset into the run folder.
 
     With ``heldout`` some rows are set aside for evaluation. Whatever ends the generation early, the rows so far are
     written and the summary says so; then the error goes on to the caller.
     """
-    seeds = read_seeds(Path(config.generation.seed_tasks) if config.generation.seed_tasks else None)
-    teacher, price = make_teacher(config)
-    prompt = config.prompt.build()
-    chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
-    with RunFolder.open(out, config, identity(config, seeds_hash(seeds)), fresh=fresh) as folder:
-        store = folder.store
-        ledger = Ledger(price, config.generation.budget, store.totals().cost)
-        plan = GenerationPlan(
-            store=store,
-            teacher=teacher,
-            prompt=prompt,
-            chain=chain,
-            seeds=seeds,
-            settings=config.generation,
-            ledger=ledger,
-            seed=config.seed,
-            on_progress=watch.generating,
-        )
-        started = time.monotonic()
-        status = "failed"
-        try:
-            asyncio.run(_generate(plan))
-            status = "done"
-        except KeyboardInterrupt:
-            status = "interrupted"
-            raise
-        except Exception as exc:
-            status = "stopped" if getattr(exc, "exit_code", 1) == 4 else "failed"
-            raise
-        finally:
-            seconds = float(store.get("seconds") or 0) + time.monotonic() - started
-            store.set("seconds", str(seconds))
-            outcome = _write_dataset(config, folder, status, seconds, heldout)
+    store = folder.store
+    plan = GenerationPlan(
+        store=store,
+        teacher=parts.teacher,
+        prompt=parts.prompt,
+        chain=parts.chain,
+        seeds=parts.seeds,
+        settings=config.generation,
+        ledger=Ledger(parts.price, config.generation.budget, store.totals().cost),
+        seed=config.seed,
+        on_progress=watch.generating,
+    )
+    started = time.monotonic()
+    status = "failed"
+    try:
+        asyncio.run(_generate(plan))
+        status = "done"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    except AlpacaError as exc:
+        status = "stopped" if exc.exit_code == Stopped.exit_code else "failed"
+        raise
+    finally:
+        seconds = float(store.get("seconds") or 0) + time.monotonic() - started
+        store.set("seconds", str(seconds))
+        outcome = _write_dataset(config, folder, status, seconds, heldout)
     return outcome
 
 
@@ -154,6 +178,7 @@ def train_job(config: Config, data: Path, out: Path, *, fresh: bool = False) -> 
     """The job that the chosen trainer is given."""
     assert config.trainer is not None
     template = config.chat_template
+    assert template is not None
     return TrainJob(
         data=data,
         out=out,
@@ -198,20 +223,39 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
         check_student(config.student)
         config.trainer.spec.require()
         host.find("teacher", "transformers").require()
-    watch.stage("generate")
-    outcome = generate_stage(config, out, watch, heldout=True, fresh=fresh)
-    summary = outcome.summary
-    if config.trainer is None:
-        return outcome
-    watch.stage("train")
-    job = train_job(config, out / DATA, out)
-    result = config.trainer.build().train(job, watch.training)
-    summary["training"] = training_summary(result)
-    write_summary(out, summary)
-    watch.stage("evaluate")
-    evaluate_stage(config, host, result, outcome, watch)
-    write_summary(out, summary)
+    parts = make_parts(config)
+    with open_run(config, parts, out, fresh=fresh) as folder:
+        watch.stage("generate")
+        outcome = generate_stage(config, parts, folder, watch, heldout=True)
+        if config.trainer is None:
+            return outcome
+        watch.stage("train")
+        result = train_stage(config, folder, watch)
+        outcome.summary["training"] = training_summary(result)
+        write_summary(out, outcome.summary)
+        watch.stage("evaluate")
+        evaluate_stage(config, host, result, outcome, watch)
+        write_summary(out, outcome.summary)
     return outcome
+
+
+def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResult:
+    """Train on the run's dataset. A trainer, a setting or a dataset that changed since starts the training anew."""
+    assert config.trainer is not None
+    job = train_job(config, folder.path / DATA, folder.path)
+    wanted = hashlib.sha256(job.data.read_bytes() + repr((config.trainer.name, job)).encode()).hexdigest()
+    before = folder.store.get("training")
+    if before not in (None, wanted):
+        watch.note("The data or the training settings have changed: the training starts anew.")
+        job = replace(job, fresh=True)
+
+    def on_event(event: TrainEvent) -> None:
+        if event.kind == "ready":
+            folder.store.set("training", wanted)
+        watch.training(event)
+
+    result: TrainResult = config.trainer.build().train(job, on_event)
+    return result
 
 
 def open_model(host: PluginHost, model: str, *, device: str = "auto", batch_size: int = 64) -> LocalTeacher:

@@ -1,10 +1,10 @@
 """The run folder: its lock, what the run is, and what it leaves behind.
 
-    run.toml          the resolved configuration, and the versions it ran with
-    run.db            the journal (alpaca_core.store)
-    alpaca_data.json  the training rows           heldout.json   rows set aside for evaluation
-    rejected.jsonl    the rejected candidates     summary.json   counts, cost, times, scores
-    model/            the trained student
+run.toml          the resolved configuration, and the versions it ran with
+run.db            the journal (alpaca_core.store)
+alpaca_data.json  the training rows           heldout.json   rows set aside for evaluation
+rejected.jsonl    the rejected candidates     summary.json   counts, cost, times, scores
+model/            the trained student
 """
 
 from __future__ import annotations

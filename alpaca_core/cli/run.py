@@ -1,0 +1,154 @@
+"""``alpacakit run`` and ``alpacakit generate``: seed tasks in; rows, or a model and its scores, out."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alpaca_core.cli.console import emit_json, out, say
+from alpaca_core.cli.options import GENERATION, TRAINING, config_options, json_option, resolve
+from alpaca_core.config import Config
+from alpaca_core.runs import DATA, SUMMARY, read_summary
+
+_OUT = click.option(
+    "--out", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Run folder (default: runs/TEACHER)."
+)
+_FRESH = click.option("--fresh", is_flag=True, help="Start over; what is in the folder is kept aside.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done, and touch nothing.")
+
+
+@click.command()
+@_OUT
+@config_options(*GENERATION, *TRAINING)
+@_FRESH
+@_DRY_RUN
+@json_option
+@click.pass_context
+def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_json: bool, **_: Any) -> None:
+    """The whole pipeline: generate, filter, train, evaluate.
+
+    Without a teacher it is the practice run: real data, training and scores without a key, a GPU or a network. A run
+    that ended early goes on when the same command is given again.
+
+    \b
+    alpacakit run
+    alpacakit run --teacher openai --trainer fsdp --student huggyllama/llama-7b -n 52000 --budget 10
+    """
+    from alpaca_core.cli.ending import show_run
+    from alpaca_core.cli.progress import Screen
+    from alpaca_core.pipeline import default_folder, run_pipeline
+
+    host, config = resolve(ctx)
+    folder = folder or default_folder(config)
+    if dry_run:
+        _show_plan(config, folder, as_json)
+        return
+    _greet(config)
+    with Screen() as screen:
+        outcome = run_pipeline(config, host, folder, screen, fresh=fresh)
+    if as_json:
+        emit_json(read_summary(folder))
+    else:
+        show_run(outcome, folder)
+
+
+@click.command()
+@_OUT
+@config_options(*GENERATION)
+@_FRESH
+@_DRY_RUN
+@json_option
+@click.pass_context
+def generate(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_json: bool, **_: Any) -> None:
+    """Write a dataset with a teacher, from seed tasks.
+
+    \b
+    alpacakit generate --teacher openai -n 2000 --budget 1 --out data
+    alpacakit generate --teacher openai --seed-tasks mine.jsonl --dry-run
+    """
+    from alpaca_core.cli.ending import show_generation
+    from alpaca_core.cli.progress import Screen
+    from alpaca_core.pipeline import default_folder, generate_stage, make_parts, open_run
+
+    _, config = resolve(ctx, frozenset({"teacher", "prompt", "filters"}))
+    folder = folder or default_folder(config)
+    if dry_run:
+        _show_plan(config, folder, as_json)
+        return
+    parts = make_parts(config)
+    with open_run(config, parts, folder, fresh=fresh) as opened, Screen() as screen:
+        screen.stage("generate")
+        outcome = generate_stage(config, parts, opened, screen, heldout=False)
+    if as_json:
+        emit_json(outcome.summary)
+        return
+    show_generation(outcome.summary)
+    out(f"files     {folder / DATA}, {folder / 'rejected.jsonl'}, {folder / SUMMARY}")
+    out(f"next      alpacakit train {folder / DATA} --out MODEL_DIR")
+
+
+def _greet(config: Config) -> None:
+    notice = getattr(config.teacher.spec, "notice", "") if config.teacher else ""
+    if notice:
+        say(f"Practice run. {notice} For the real thing: alpacakit run --teacher openai --trainer fsdp")
+
+
+def _show_plan(config: Config, folder: Path, as_json: bool) -> None:
+    """What a run would do: components, estimate, the training's command line."""
+    from alpaca_core.estimate import estimate
+    from alpaca_core.ledger import Ledger
+    from alpaca_core.pipeline import check_student, make_parts, train_job
+
+    parts = make_parts(config)
+    ledger = Ledger(parts.price, config.generation.budget, None)
+    expected = estimate(config, parts)
+    training = None
+    if config.trainer is not None:
+        check_student(config.student)
+        training = config.trainer.build().plan(train_job(config, folder / DATA, folder))
+    if as_json:
+        emit_json(
+            {
+                "out": str(folder),
+                "settings": {key: value.value for key, value in config.values.items()},
+                "requests": expected.requests,
+                "prompt_tokens": expected.prompt_tokens,
+                "completion_tokens": expected.completion_tokens,
+                "dollars": expected.dollars,
+                "budget": ledger.budget,
+                "training": None if training is None else {"argv": training.argv, "env": dict(training.env)},
+            }
+        )
+        return
+    assert config.teacher is not None and config.prompt is not None
+    model = getattr(config.teacher.options, "model", "")
+    out(f"teacher   {config.teacher.name}{f', model {model}' if model else ''}")
+    out(f"prompt    {config.prompt.name}, {len(parts.seeds):,} seed tasks")
+    out(f"filters   {', '.join(chosen.spec.name for chosen in config.filters)}")
+    out(f"rows      {config.generation.num_examples:,} to keep, in {folder}/")
+    best, usual, worst = expected.requests
+    out(f"requests  about {usual:,} ({best:,} to {worst:,}, as much as the filters keep)")
+    tokens = zip(expected.prompt_tokens, expected.completion_tokens, strict=True)
+    _, (read, written), _ = tokens
+    out(f"tokens    about {read:,} in and {written:,} out")
+    if expected.dollars is None:
+        out("cost      unknown: the price of this model is not in the table (--set teacher.price_input=...)")
+    elif expected.dollars[2] > 0:
+        low, middle, high = expected.dollars
+        out(f"cost      about ${middle:.2f} (${low:.2f} to ${high:.2f}); never more than ${ledger.budget:g}")
+        price = parts.price
+        assert price is not None
+        said = f" ({price.date}, {price.source})" if price.date else ""
+        out(f"price     ${price.input:g} in, ${price.output:g} out per million tokens{said}")
+    else:
+        out("cost      nothing")
+    if training is not None:
+        assert config.trainer is not None
+        out(f"training  {config.trainer.name}, student {config.student}")
+        env = "".join(f"{name}={shlex.quote(value)} " for name, value in training.env.items())
+        out(f"          {env}{shlex.join(training.argv)}")
+        for note in training.notes:
+            out(f"          {note}")
