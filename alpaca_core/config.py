@@ -145,7 +145,7 @@ class _Reading:
         )
 
     def _raise_problems(self) -> None:
-        hint = self.missing[0].hint if self.missing else ""
+        hint = self.missing[0].hint if self.missing else "See every key: alpacakit config show"
         if self.problems or any(isinstance(error, ConfigError) for error in self.missing):
             problems = [*self.problems, *(error.message for error in self.missing)]
             raise ConfigError("the configuration is wrong:", problems=problems, hint=hint)

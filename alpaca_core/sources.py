@@ -81,7 +81,12 @@ def _from_flags(
 ) -> dict[KeyPath, Setting]:
     names = {key: "--" + flag.replace("_", "-") for flag, key in FLAGS.items()}
     layer = {
-        path_of(key): Setting(value, names.get(key, key), folder, text=isinstance(value, str))
+        path_of(key): Setting(
+            str(value) if isinstance(value, Path) else value,
+            names.get(key, key),
+            folder,
+            text=isinstance(value, str | Path),
+        )
         for key, value in flags.items()
         if value is not None
     }

@@ -71,7 +71,7 @@ def _redacted(line: str, values: Mapping[str, Any]) -> str:
 def _typed(setting: Setting, hint: Any) -> Any:
     """The value of ``setting``, with words of a command line read as TOML where the field is not text anyway."""
     value = _parsed(setting.value, hint) if setting.text else setting.value
-    if value == NONE and type(None) in _members(hint):
+    if value == NONE and type(None) in _members(hint) and NONE not in _members(hint):
         return None
     if any(member in (Path, FileName) for member in _members(hint)) and isinstance(value, str):
         return file_name(dataclasses.replace(setting, value=value))
