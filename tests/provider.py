@@ -82,6 +82,7 @@ class Provider:
         items: int = 20,
         retry_after: float = 0.05,
         reasoning: int = 0,
+        context: int = 0,
         port: int = 0,
     ) -> None:
         self.seed, self.latency, self.items, self.retry_after = seed, latency, items, retry_after
@@ -90,7 +91,7 @@ class Provider:
         if unknown := {*self.faults, *self.script} - {*TRANSPORT, *CONTENT, ""}:
             raise ValueError(f"unknown faults: {sorted(unknown)}")
         self.refuses, self.models, self.key = set(refuses), set(models), key
-        self.rpm, self.reasoning, self.port = rpm, reasoning, port
+        self.rpm, self.reasoning, self.context, self.port = rpm, reasoning, context, port
         self.allowance, self.refilled = float(rpm), time.monotonic()
         self.requests: list[dict[str, Any]] = []  # what arrived: path, headers and body
         self.seen: Counter[str] = Counter()
@@ -109,7 +110,7 @@ class Provider:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.runner.cleanup(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.stop(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()
@@ -127,6 +128,14 @@ class Provider:
         await site.start()
         self.port = self.runner.addresses[0][1]
 
+    async def stop(self) -> None:
+        """Close all connections and end what still hangs."""
+        await self.runner.cleanup()
+        hanging = asyncio.all_tasks() - {asyncio.current_task()}
+        for one in hanging:
+            one.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+
     @property
     def url(self) -> str:
         """The base URL to give to a client."""
@@ -136,7 +145,8 @@ class Provider:
         """What was asked, what was billed, and what should never happen.
 
         ``paid_twice``: answers billed beyond one for each prompt. ``early_retries``: prompts sent again before their
-        Retry-After had passed. ``sdk_retries``: requests that a client library repeated on its own.
+        Retry-After had passed. ``sdk_retries``: requests that a client library repeated on its own. ``abandoned``:
+        answers that nobody waited for any more.
         """
         return {
             "requests": len(self.requests),
@@ -156,9 +166,6 @@ class Provider:
         self.peak = max(self.peak, self.open)
         try:
             return await self.answer(request, await request.json())
-        except (asyncio.CancelledError, ConnectionError):
-            self.counts["abandoned"] += 1
-            raise
         finally:
             self.open -= 1
 
@@ -169,7 +176,7 @@ class Provider:
         self.seen[name] += 1
         self.counts["sdk_retries"] += request.headers.get("x-stainless-retry-count", "0") != "0"
         self.counts["early_retries"] += time.monotonic() < self.not_before.pop(name, 0) - 0.002
-        if refusal := self.refusal(request, body):
+        if refusal := self.refusal(request, body) or self.too_long(prompt, body):
             return refusal
         if wait := self.wait_for_allowance():
             return self.error("rate_limit", name, wait)
@@ -190,7 +197,8 @@ class Provider:
             await half.prepare(request)
             await half.write(reply[: len(reply) // 2])
             return self.abort(request, half)
-        self.counts["delivered"] += 1
+        gone = request.transport is None or request.transport.is_closing()
+        self.counts["abandoned" if gone else "delivered"] += 1
         text = b"<html>Bad gateway</html>" if fault == "garbage" else reply
         return web.Response(body=text, content_type="application/json", headers=self.limits())
 
@@ -200,10 +208,24 @@ class Provider:
             return self.wrong_key(request)
         if self.models and body["model"] not in self.models:
             return self.error("not_found")
-        for parameter in sorted(self.refuses & body.keys()):
-            text = f"Unsupported parameter: '{parameter}' is not supported with this model."
-            return self.problem(400, "unsupported_parameter", text, parameter)
+        for name, value in body.items():
+            if name in self.refuses:
+                text = f"Unsupported parameter: '{name}' is not supported with this model."
+                return self.problem(400, "unsupported_parameter", text, name)
+            if f"{name}={value}" in self.refuses:
+                text = f"Unsupported value: '{name}' does not support '{value}' with this model."
+                return self.problem(400, "unsupported_value", text, name)
         return None
+
+    def too_long(self, prompt: str, body: dict[str, Any]) -> web.Response | None:
+        asked, answer = len(prompt) // TOKEN + 1, most_tokens(body)
+        if not self.context or asked + answer <= self.context:
+            return None
+        text = (
+            f"This model's maximum context length is {self.context} tokens, however you requested {asked + answer} "
+            f"tokens ({asked} in your prompt; {answer} for the completion). Please reduce your prompt."
+        )
+        return self.problem(400, "context_length_exceeded", text, "messages")
 
     def wrong_key(self, request: web.Request) -> web.Response:
         """As providers do, the text repeats the key, so that a client can prove that it hides it."""
@@ -270,7 +292,7 @@ class Provider:
         stop = body.get("stop") or []
         for mark in [stop] if isinstance(stop, str) else stop:
             text = text.partition(mark)[0]
-        most = body.get("max_completion_tokens") or body.get("max_tokens") or 16
+        most = most_tokens(body)
         if len(text) > most * TOKEN:
             text, finish = text[: most * TOKEN], "length"
         thought = self.reasoning if chat and body.get("reasoning_effort") != "none" else 0
@@ -319,6 +341,10 @@ class Provider:
 
     async def show_stats(self, request: web.Request) -> web.Response:
         return web.json_response(self.stats())
+
+
+def most_tokens(body: dict[str, Any]) -> int:
+    return body.get("max_completion_tokens") or body.get("max_tokens") or 16
 
 
 DAMAGES = ("no input", "no output", "counts from 1", "no separators", "quotes a header", "bold", "no text")

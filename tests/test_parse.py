@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from alpaca_prompts.parse import no_input, parse_list
@@ -301,9 +300,7 @@ def test_no_text_raises_and_every_candidate_is_whole(text, finish, request_):
     ["#", "# ", " ", "\n", "1. ", "1. Instruction:", "1. Instruction: a\n", "1. Output:\n", "###\n", "*", "_", "`", "0"]
     + ["1. Instruction: a\n1. Output:\nb\n###\n", "\t\n", "\r", "\n---", "\n```", "-", "\n- ", "**1.** ** "],
 )
-def test_a_megabyte_of_anything_takes_linear_work(unit):
-    """Quadratic work on a megabyte would take minutes; the limit of this test is the suite's timeout."""
-    started = time.monotonic()
+def test_a_megabyte_of_anything_is_read(unit):
+    """Work that grew with the square of the length would end at the suite's time limit."""
     for ending in ("", "x", "\n1. Instruction: a\n1. Output: b"):
         read(unit * (1_000_000 // len(unit)) + ending)
-    assert time.monotonic() - started < 60

@@ -1,0 +1,51 @@
+"""What OpenAI's response headers say about waiting."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from alpaca_core import Limits
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def limits_in(headers: Mapping[str, str]) -> Limits | None:
+    """The ``x-ratelimit-*`` headers, or None where there is none of them."""
+
+    def count(name: str) -> int | None:
+        value = headers.get(f"x-ratelimit-{name}", "")
+        return int(value) if value.isdecimal() else None
+
+    limits = Limits(
+        requests=count("limit-requests"),
+        requests_left=count("remaining-requests"),
+        requests_reset=_seconds(headers.get("x-ratelimit-reset-requests", "")),
+        tokens=count("limit-tokens"),
+        tokens_left=count("remaining-tokens"),
+        tokens_reset=_seconds(headers.get("x-ratelimit-reset-tokens", "")),
+    )
+    return None if limits == Limits() else limits
+
+
+def retry_after_in(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait: ``retry-after-ms``, or else ``retry-after`` as seconds or as a date (RFC 9110, 10.2.3)."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "")
+        if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
+            return float(value) * unit
+    try:
+        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _seconds(duration: str) -> float | None:
+    """``6m0s``, ``1.5s`` and ``120ms`` in seconds; None for anything else."""
+    parts = _DURATION.findall(duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
