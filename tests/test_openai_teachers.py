@@ -197,8 +197,12 @@ def test_a_server_that_is_not_there_has_billed_nothing():
     assert (error.kind, error.billed) == ("connection", False) and url in error.message and "base_url" in error.hint
 
 
-def test_an_address_without_a_server_name_is_a_connection_error():
-    error = fail("127.0.0.1/v1")
+@pytest.mark.parametrize(("kind", "options"), BOTH)
+def test_an_address_without_its_protocol_is_refused(monkeypatch, kind, options):
+    with pytest.raises(ValueError, match="base_url must begin with http"):
+        options(base_url="127.0.0.1/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "127.0.0.1/v1")
+    error = fail("", kind)
     assert (error.kind, error.billed) == ("connection", False)
 
 

@@ -57,6 +57,11 @@ def test_a_completion_that_repeats_the_first_header():
     assert tasks(read(render(THREE) + "###", request=PUBLISHED)) == THREE
 
 
+def test_a_completion_whose_numbers_start_again():
+    text = render(THREE).removeprefix("1. Instruction:") + "###"
+    assert tasks(read(text, request=PUBLISHED)) == THREE
+
+
 def test_numbers_that_start_again_or_jump_or_repeat():
     for numbers in ([1, 2, 3], [9, 2, 9], [1, 1, 1], [300, 200, 100]):
         found = read(render(THREE, numbers=numbers) + "###", request=PUBLISHED)
@@ -71,6 +76,9 @@ def test_numbers_that_start_again_or_jump_or_repeat():
         lambda text: text.replace("###\n", "\n\n\n"),
         lambda text: text.replace("###\n", "\n---\n\n"),
         lambda text: text.replace("###\n", "#####  \n"),
+        lambda text: text.replace("###\n", "##\n"),
+        lambda text: text.replace("###\n", "///\n"),
+        lambda text: text.replace("###\n", "________\n\n"),
         lambda text: re.sub(r"(?m)^(\d\. \w+:)", r"**\1**", text),
         lambda text: re.sub(r"(?m)^(\d\. \w+):", r"**\1**:", text),
         lambda text: re.sub(r"(?m)^(\d\.) (\w+:)", r"\1 **\2**", text),

@@ -30,7 +30,7 @@ class ChatOptions:
     base_url: str = _option("", BASE_URL, identity=False)
 
     def __post_init__(self) -> None:
-        _check_sampling(self.temperature, self.top_p)
+        _check(self.temperature, self.top_p, self.base_url)
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,16 @@ class CompletionOptions:
     base_url: str = _option("", BASE_URL, identity=False)
 
     def __post_init__(self) -> None:
-        _check_sampling(self.temperature, self.top_p)
+        _check(self.temperature, self.top_p, self.base_url)
 
 
-def _check_sampling(temperature: float | None, top_p: float | None) -> None:
+def _check(temperature: float | None, top_p: float | None, base_url: str) -> None:
     if temperature is not None and not 0 <= temperature <= 2:
         raise ValueError(f"temperature must be 0 to 2, not {temperature}")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p must be above 0 and at most 1, not {top_p}")
+    if base_url and not base_url.startswith(("http://", "https://")):
+        raise ValueError(f"base_url must begin with http:// or https://, not {base_url!r}")
 
 
 @hookimpl

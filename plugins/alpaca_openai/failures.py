@@ -29,10 +29,10 @@ def explain(error: openai.APIError, model: str, server: str) -> TeacherError:
     if isinstance(error, openai.APITimeoutError):
         return TeacherError("timeout", f"{server} gave no answer in time.", billed=sent)
     if isinstance(error, openai.APIConnectionError):
-        what = "The connection broke" if sent else "No connection"
+        why = without_keys(str(cause)) or type(cause).__name__
         return TeacherError(
             "connection",
-            f"{what} to {server}: {without_keys(str(cause)) or type(cause).__name__}.",
+            f"The connection to {server} broke: {why}" if sent else f"There is no connection to {server}: {why}",
             billed=sent,
             hint="" if sent else "Check the network and the address (teacher.base_url, OPENAI_BASE_URL).",
         )
@@ -69,7 +69,7 @@ def _status(error: openai.APIStatusError, model: str, server: str) -> TeacherErr
     if status == 403:
         hint = "Use a key of a project that may use this model."
         return TeacherError("permission", f"{server} forbids this request (403): {text}", limits=limits, hint=hint)
-    if status == 402 or error.code in _QUOTA:
+    if status == 402 or error.code in _QUOTA or error.type in _QUOTA:
         hint = "Add credit to the account; the same command then goes on where it stopped."
         return TeacherError("quota", f"{server}: the quota is used up ({status}).", limits=limits, hint=hint)
     if status == 429:

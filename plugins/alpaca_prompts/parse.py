@@ -119,7 +119,7 @@ def _with_prefix(request: Request, reply: Completion) -> tuple[str, str]:
     lead = text[: first.start] if first else text
     if not request.prefix or not lead.strip():
         return text[len(lead) :] if first else text, ""
-    continues = any(mark.kind == "output" and mark.number == request.first for mark in marks if mark.start < len(lead))
+    continues = any(mark.kind == "output" for mark in marks if mark.start < len(lead))
     if continues or (first and first.number == request.first + 1):
         return request.prefix + text, ""
     return text[len(lead) :] if first else text, lead if first else ""
