@@ -1,4 +1,4 @@
-"""The closed word lists of the practice tasks. Small on purpose: a student of a million parameters meets every word often."""
+"""The closed word lists of the practice tasks: small on purpose, so that the student meets every word often."""
 
 from __future__ import annotations
 

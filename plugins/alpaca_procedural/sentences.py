@@ -77,7 +77,7 @@ def _extract_email(rng: Random) -> Draft:
             f"Please ask {name} in {city} at {address} before {day}.",
             f"{name} needs the {event} plan at {address} by {day}.",
             f"{name} can be reached in {city} at {address} until {day}.",
-            f"Questions about the {event} in {city} go to {address} first.",
+            f"Send questions about the {event} in {city} to {address} first.",
             f"Since the {event}, {name} has used {address} at work.",
             f"On {day} {name} will answer from {address} about the {event}.",
         )
