@@ -24,7 +24,7 @@ from typing import Literal
 
 import pluggy
 
-from alpaca_core import hookspecs
+import alpaca_core.hookspecs as hookspecs
 from alpaca_core.errors import ConfigError, MissingError
 from alpaca_core.specs import ChatTemplateSpec, FilterSpec, Kind, PromptSpec, Spec, TeacherSpec, TrainerSpec
 

@@ -1,0 +1,125 @@
+"""The shape of the code: layers that import downwards, light start-up, plugins that need only the public names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import alpaca_core
+
+ROOT = Path(__file__).parent.parent
+CORE = sorted((ROOT / "alpaca_core").rglob("*.py"))
+PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
+
+# Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
+# is a command.
+LAYERS = """
+    records errors tokens settings
+    specs protocols
+    hookspecs
+    __init__
+    plugins seeds store dataset pacing ledger evaluate
+    sources asking judging
+    validation
+    config
+    generate runs
+    pipeline
+    estimate
+    cli.__init__ cli.console
+    cli.options cli.progress cli.main
+    cli.ending
+    COMMANDS
+    __main__
+"""
+RANK = {name: rank for rank, line in enumerate(LAYERS.split("\n")) for name in line.split()}
+
+NEVER_IN_CORE = {"torch", "transformers", "accelerate", "sentencepiece", "numpy", "openai", "anthropic", "httpx"}
+NOT_AT_MODULE_LEVEL = NEVER_IN_CORE | {"rich", "pydantic", "rapidfuzz", "packaging"}
+
+
+def imports(path: Path, *, top_only: bool = False) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Modules imported in ``path`` with the names taken from them; not what is there for type checkers only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in walk(tree, top_only):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or "", tuple(alias.name for alias in node.names)
+
+
+def walk(node: ast.AST, top_only: bool) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
+            continue
+        if top_only and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        yield child
+        yield from walk(child, top_only)
+
+
+def top(modules: Iterator[tuple[str, tuple[str, ...]]]) -> set[str]:
+    return {module.partition(".")[0] for module, _ in modules}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT / "alpaca_core").with_suffix("").parts)
+
+
+def rank_of(name: str) -> int:
+    return RANK["COMMANDS"] if name.startswith("cli.") and name not in RANK else RANK[name]
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_the_core_imports_downwards(path: Path) -> None:
+    for module, _ in imports(path):
+        if module.partition(".")[0] == "alpaca_core":
+            used = module.removeprefix("alpaca_core").lstrip(".") or "__init__"
+            assert rank_of(used) < rank_of(name_of(path)), f"{name_of(path)} imports {used}"
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_the_core_imports_nothing_heavy(path: Path) -> None:
+    assert top(imports(path)) & NEVER_IN_CORE == set()
+    assert top(imports(path, top_only=True)) & NOT_AT_MODULE_LEVEL == set()
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_the_core_knows_no_plugin(path: Path) -> None:
+    assert {name for name in top(imports(path)) if name.startswith("alpaca")} <= {"alpaca_core"}
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: str(path.relative_to(ROOT / "plugins")))
+def test_a_bundled_plugin_could_live_in_its_own_repository(path: Path) -> None:
+    """It takes only public names from the core, and nothing from other plugins."""
+    own = path.relative_to(ROOT / "plugins").parts[0]
+    for module, names in imports(path):
+        package = module.partition(".")[0]
+        assert package in (own, "alpaca_core") or not package.startswith("alpaca"), f"imports {module}"
+        if package == "alpaca_core":
+            assert module == "alpaca_core" and set(names) <= set(alpaca_core.__all__), f"imports {module}: {names}"
+
+
+def third_party(modules: Iterator[tuple[str, tuple[str, ...]]]) -> set[str]:
+    import sys
+
+    return {name for name in top(modules) if name not in sys.stdlib_module_names and not name.startswith("alpaca")}
+
+
+@pytest.mark.parametrize("path", [p for p in PLUGINS if p.name == "__init__.py"], ids=lambda path: path.parent.name)
+def test_what_start_up_reads_of_a_plugin_imports_the_standard_library_only(path: Path) -> None:
+    assert third_party(imports(path)) == set()
+
+
+@pytest.mark.parametrize("path", CORE + PLUGINS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_has_400_lines_at_most(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", CORE + PLUGINS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_begins_with_what_it_is(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not text.strip() or ast.get_docstring(ast.parse(text))
