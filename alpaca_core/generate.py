@@ -18,11 +18,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 
 from alpaca_core.asking import Asker
 from alpaca_core.config import Generation
-from alpaca_core.errors import AlpacaError, Stopped
+from alpaca_core.errors import Stopped
 from alpaca_core.judging import Chain
 from alpaca_core.ledger import Ledger
 from alpaca_core.pacing import Pacer
@@ -99,7 +100,7 @@ class _Generation:
             attempts=settings.attempts,
             timeout=settings.timeout,
         )
-        self.tasks: dict[int, asyncio.Task[None]] = {}  # by request: asked and not settled
+        self.tasks: dict[int, asyncio.Task[bool]] = {}  # by request: asked and not settled
         self.settled = plan.store.settled()  # answered or given up, and not judged yet
         self.frontier = 0  # every request below is judged
         self.wake = asyncio.Event()
@@ -160,24 +161,26 @@ class _Generation:
             request = self.request(k)
             if not self.plan.ledger.affords(self.plan.ledger.worst(request)):
                 return
-            self.tasks[k] = asyncio.create_task(self.ask(request))
+            task = self.tasks[k] = asyncio.create_task(self.asker.ask(request))
+            task.add_done_callback(partial(self.asked, k))
 
-    async def ask(self, request: Request) -> None:
-        try:
-            if await self.asker.ask(request):
-                self.settled.add(request.k)
-        except AlpacaError as exc:
-            self.trouble = self.trouble or exc
+    def asked(self, k: int, task: asyncio.Task[bool]) -> None:
+        """A request's task has ended: settled, given back, cancelled or in trouble."""
+        del self.tasks[k]
+        self.wake.set()
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            self.trouble = self.trouble or error
             self.close()
-        finally:
-            del self.tasks[request.k]
-            self.wake.set()
+        elif task.result():
+            self.settled.add(k)
 
     def close(self) -> None:
         """Send nothing more. What is with the teacher comes home; what waits for its turn need not."""
         self.asker.closing = True
         for k, task in self.tasks.items():
-            if k not in self.asker.calling and task is not asyncio.current_task():
+            if k not in self.asker.calling:
                 task.cancel()
 
     def interrupt(self, signum: int) -> None:

@@ -258,6 +258,12 @@ def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResul
     return result
 
 
+def model_path(model: str) -> str:
+    """``model``, or the model in it where it is a run folder."""
+    inside = Path(model) / "model"
+    return str(inside) if (inside / "config.json").is_file() else model
+
+
 def open_model(host: PluginHost, model: str, *, device: str = "auto", batch_size: int = 64) -> LocalTeacher:
     """A model folder or hub id, ready to answer requests greedily."""
     spec = host.find("teacher", "transformers")

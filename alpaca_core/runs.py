@@ -30,6 +30,7 @@ DATA = "alpaca_data.json"
 HELDOUT = "heldout.json"
 REJECTED = "rejected.jsonl"
 SUMMARY = "summary.json"
+LOCK = ".lock"
 
 
 class RunFolder:
@@ -49,9 +50,9 @@ class RunFolder:
         """
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{path} is not a folder.", hint="Choose another one with --out DIR")
-        lock = _take_lock(path, fresh)
-        if not (path / JOURNAL).exists() and any(entry.name != ".lock" for entry in path.iterdir()):
+        if path.exists() and not (path / JOURNAL).exists() and any(entry.name != LOCK for entry in path.iterdir()):
             raise ConfigError(f"{path} is not empty and holds no run.", hint="Choose another folder with --out DIR")
+        lock = _take_lock(path, fresh)
         store = Store(path / JOURNAL)
         try:
             _check_identity(path, store, identity)
@@ -129,7 +130,7 @@ def _check_identity(path: Path, store: Store, identity: Mapping[str, Any]) -> No
 
 def _take_lock(path: Path, fresh: bool) -> IO[str]:
     path.mkdir(parents=True, exist_ok=True)
-    lock = (path / ".lock").open("a+")
+    lock = (path / LOCK).open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,10 +8,9 @@ from typing import Any
 
 from alpaca_core.cli.console import out, table
 from alpaca_core.cli.progress import clock, dollars
+from alpaca_core.evaluate import Scores
 from alpaca_core.pipeline import Outcome
 from alpaca_core.runs import DATA
-
-SAMPLES = 5
 
 
 def show_generation(summary: Mapping[str, Any]) -> None:
@@ -55,7 +54,7 @@ def show_run(outcome: Outcome, folder: Path) -> None:
     if outcome.after is not None and outcome.before is not None:
         out()
         show_scores(outcome)
-        show_samples(outcome)
+        show_samples(outcome.after, outcome.before)
     out()
     show_times(summary)
     out(f"files     {folder}/  ({DATA}, heldout.json, rejected.jsonl, summary.json{', model/' if training else ''})")
@@ -87,20 +86,20 @@ def show_scores(outcome: Outcome) -> None:
     table(["kind of task", "rows", *columns, " "], rows)
 
 
-def show_samples(outcome: Outcome) -> None:
-    """The first held-out rows, not selected, with both answers side by side."""
-    assert outcome.before is not None and outcome.after is not None
+def show_samples(after: Scores, before: Scores | None = None) -> None:
+    """The first rows, not selected, with the answers, side by side with those before training."""
     out()
-    out(f"The first {SAMPLES} held-out rows, not selected:")
-    for before, after in list(zip(outcome.before.samples, outcome.after.samples, strict=True))[:SAMPLES]:
+    out(f"The first {len(after.samples)} rows, not selected:")
+    for place, sample in enumerate(after.samples):
         out()
-        out(f"  instruction  {_one_line(after['instruction'])}")
-        if after["input"]:
-            out(f"  input        {_one_line(after['input'])}")
-        out(f"  expected     {_one_line(after['output'])}")
-        out(f"  before       {_one_line(before['answer'])}")
-        mark = "right" if after["right"] else "wrong"
-        out(f"  after        {_one_line(after['answer'])}  [{mark}]")
+        out(f"  instruction  {_one_line(sample['instruction'])}")
+        if sample["input"]:
+            out(f"  input        {_one_line(sample['input'])}")
+        out(f"  expected     {_one_line(sample['output'])}")
+        if before is not None:
+            out(f"  before       {_one_line(before.samples[place]['answer'])}")
+        mark = "right" if sample["right"] else "wrong"
+        out(f"  {'after ' if before else 'answer'}       {_one_line(sample['answer'])}  [{mark}]")
 
 
 def show_times(summary: Mapping[str, Any]) -> None:
@@ -127,7 +126,7 @@ def next_steps(summary: Mapping[str, Any], folder: Path) -> list[str]:
         ]
     elif summary.get("training") and summary["training"]["parameters"] < 100e6:
         lines.append(
-            "with a LLaMA    add --student huggyllama/llama-7b (or any causal LM's folder or hub id) to the same command"
+            "with a LLaMA    the same command with --student huggyllama/llama-7b (any causal LM's folder or hub id)"
         )
     return lines
 

@@ -12,6 +12,7 @@ def alpaca_trainers():
             target="alpaca_fsdp.trainer:LocalTrainer",
             summary="One process: a CPU or one GPU.",
             extra="alpacakit[fsdp]",
+            requires=("torch", "transformers", "accelerate", "sentencepiece"),
             options=LocalOptions,
         ),
         TrainerSpec(
@@ -19,6 +20,7 @@ def alpaca_trainers():
             target="alpaca_fsdp.trainer:FsdpTrainer",
             summary="torchrun with FSDP2 full shard: GPUs, or CPU processes over gloo.",
             extra="alpacakit[fsdp]",
+            requires=("torch", "transformers", "accelerate", "sentencepiece"),
             options=FsdpOptions,
         ),
     ]

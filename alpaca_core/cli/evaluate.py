@@ -1,0 +1,52 @@
+"""``alpacakit evaluate``: how a model does on rows that it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alpaca_core.cli.console import emit_json, table
+from alpaca_core.cli.options import config_options, json_option, resolve
+from alpaca_core.errors import ConfigError
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Rows with the right outputs."
+)
+@click.option("--out", "file", type=click.Path(path_type=Path), metavar="FILE", help="File for the scores (JSON).")
+@config_options()
+@json_option
+@click.pass_context
+def evaluate(ctx: click.Context, model: str, data: Path, file: Path | None, as_json: bool, **_: Any) -> None:
+    """Score MODEL, a folder or hub id, on DATA: exact match with the outputs, in all and by kind of task.
+
+    \b
+    alpacakit evaluate runs/practice/model --data runs/practice/heldout.json --out scores.json
+    """
+    import json
+
+    from alpaca_core.cli.ending import show_samples
+    from alpaca_core.dataset import read_rows, write_text
+    from alpaca_core.pipeline import model_path, score
+    from alpaca_core.runs import HELDOUT
+
+    host, config = resolve(ctx, frozenset())
+    host.find("teacher", "transformers").require()
+    rows = read_rows(data / HELDOUT if data.is_dir() else data)
+    if not rows:
+        raise ConfigError(f"{data} holds no rows to evaluate on.")
+    scores = score(config, host, model_path(model), rows)
+    result = {"model": model, "data": str(data), **scores.as_dict()}
+    if file is not None:
+        write_text(file, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    if as_json:
+        emit_json(result)
+        return
+    families = sorted(scores.by_family.items(), key=lambda item: -item[1]["exact_match"])
+    lines = [[name, str(family["n"]), f"{family['exact_match']:.0%}"] for name, family in families]
+    table(["kind of task", "rows", "exact match"], [*lines, ["all", str(scores.n), f"{scores.exact_match:.0%}"]])
+    show_samples(scores)

@@ -1,0 +1,78 @@
+"""``alpacakit train``: a dataset in, a model out."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alpaca_core.cli.console import emit_json, out
+from alpaca_core.cli.options import TRAINING, config_options, json_option, resolve
+from alpaca_core.errors import ConfigError
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--out", "folder", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Gets model/, summary.json."
+)
+@config_options(*TRAINING, "seed")
+@click.option("--fresh", is_flag=True, help="Start over where another training was.")
+@click.option("--dry-run", is_flag=True, help="Show the command line of the training, and touch nothing.")
+@json_option
+@click.pass_context
+def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bool, as_json: bool, **_: Any) -> None:
+    """Fine-tune a student on DATA: a JSON list or JSON Lines file of rows, or a run folder.
+
+    Training that ended early goes on from its last checkpoint when the same command is given again.
+
+    \b
+    alpacakit train runs/openai --student huggyllama/llama-7b --trainer fsdp --out llama
+    alpacakit train alpaca_data.json --student new:tiny --out tiny --set trainer.max_steps=100
+    """
+    from alpaca_core.cli.progress import Screen
+    from alpaca_core.dataset import read_rows, write_rows
+    from alpaca_core.pipeline import check_student, train_job, training_summary
+    from alpaca_core.runs import DATA, read_summary, write_summary
+
+    host, config = resolve(ctx, frozenset({"trainer", "chat_template"}))
+    if config.trainer is None:
+        raise ConfigError("train needs a trainer.", hint="Name one: --trainer local")
+    config.trainer.spec.require()
+    check_student(config.student)
+    rows = read_rows(data)
+    if not rows:
+        raise ConfigError(f"{data} holds no rows to train on.")
+    file = data / DATA if data.is_dir() else data
+    if file.suffix == ".jsonl":  # trainers read lists
+        file = folder / DATA
+        if not dry_run:
+            write_rows(file, rows)
+    trainer = config.trainer.build()
+    job = train_job(config, file, folder, fresh=fresh)
+    if dry_run:
+        plan = trainer.plan(job)
+        if as_json:
+            emit_json({"argv": plan.argv, "env": dict(plan.env), "notes": plan.notes})
+            return
+        env = "".join(f"{name}={shlex.quote(value)} " for name, value in plan.env.items())
+        out(f"{env}{shlex.join(plan.argv)}")
+        for note in plan.notes:
+            out(f"# {note}")
+        return
+    with Screen() as screen:
+        screen.stage("train")
+        result = trainer.train(job, screen.training)
+    summary = {**read_summary(folder), "status": "done", "training": training_summary(result)}
+    write_summary(folder, summary)
+    if as_json:
+        emit_json(summary)
+        return
+    out(
+        f"trained   {result.steps:,} steps, {result.tokens:,} tokens, final loss {result.final_loss:.4f},"
+        f" {result.strategy} x {result.world_size}, {result.seconds:.0f} s"
+    )
+    out(f"model     {result.model}")
+    out(f'next      alpacakit chat {result.model} --prompt "..."')
