@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError
 from alpaca_core.plugins import BUNDLED, PluginHost, suggestion
-from alpaca_core.settings import TABLES, Evaluation, Generation, is_secret, shown
+from alpaca_core.settings import TABLES, Evaluation, Generation, default_of, is_secret, shown
 from alpaca_core.sources import KeyPath, Layer, Setting, dotted, path_of, read_layers
 from alpaca_core.specs import Kind, Spec
 from alpaca_core.validation import NONE, build
@@ -102,8 +102,9 @@ def load_config(
 
     Raises ConfigError with every mistake there is; MissingError if all that is wrong is that no plugin offers a name.
     """
-    layers = read_layers(flags or {}, sets, file, Path(folder or "."), os.environ if environ is None else environ)
-    return _Reading(host, layers, needs).config()
+    folder = Path(folder or ".")
+    layers = read_layers(flags or {}, sets, file, folder, os.environ if environ is None else environ)
+    return _Reading(host, layers, needs, folder).config()
 
 
 @dataclass
@@ -113,6 +114,7 @@ class _Reading:
     host: PluginHost
     user: list[Layer]
     needs: frozenset[Stage]
+    folder: Path
     recommended: list[Layer] = field(default_factory=list)  # by the chosen components, the first chosen first
     known: set[KeyPath] = field(default_factory=set)
     values: dict[str, Value] = field(default_factory=dict)
@@ -216,7 +218,7 @@ class _Reading:
             return None
 
     def _recommend(self, defaults: Mapping[str, Any], source: str) -> None:
-        layer = {path_of(key): Setting(value, source, Path(".")) for key, value in defaults.items()}
+        layer = {path_of(key): Setting(value, source, self.folder) for key, value in defaults.items()}
         self.recommended.append(layer)
 
     # ── reading options ──
@@ -228,6 +230,9 @@ class _Reading:
         """An instance of ``cls`` from all sources; None, with problems noted, where a value is wrong."""
         names = [item.name for item in fields(cls) if item.init]
         settings = {name: found for name in names if (found := self._find((*table, name)))}
+        for item in fields(cls):
+            if item.name not in settings and isinstance(default_of(item), Path):  # becomes absolute like any other
+                settings[item.name] = Setting(str(default_of(item)), "default", self.folder)
         self.known |= {(*table, name) for name in names}
         instance, problems = build(cls, settings, dotted(table))
         self.problems += problems

@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from importlib import metadata
 from time import perf_counter
@@ -210,6 +210,9 @@ def _offers(module: ModuleType) -> tuple[Spec, ...]:
                 raise TypeError(f"{caller.name} returned {offer!r}, not a {HOOKS[caller.name].__name__}")
             if (offer.kind, offer.name) in specs:
                 raise ValueError(f"it offers {offer.kind} '{offer.name}' twice")
+            for item in fields(offer.options) if offer.options else ():
+                if item.default is MISSING and item.default_factory is MISSING:
+                    raise ValueError(f"{offer.kind} '{offer.name}': its option '{item.name}' has no default")
             specs[offer.kind, offer.name] = offer
     return tuple(specs.values())
 

@@ -63,6 +63,7 @@ def read_layers(
         file = folder / environ["ALPACAKIT_CONFIG"]
         if not file.exists():
             problems.append(f"ALPACAKIT_CONFIG: there is no file {file}")
+            file = None
     layers: list[Layer] = [
         _from_flags(flags, sets, folder, problems),
         _from_environment(environ, folder, problems),

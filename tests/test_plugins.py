@@ -36,6 +36,11 @@ BROKEN = {
     "not-specs": (RETURNING.format("['good']"), "not a TeacherSpec"),
     "wrong-kind": (RETURNING.format("[FilterSpec(name='x', target='x:X', summary='')]"), "not a TeacherSpec"),
     "bad-name": (RETURNING.format("[TeacherSpec(name='A B', target='a:B', summary='')]"), "A B"),
+    "required-option": (
+        "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Options:\n    size: int\n"
+        + RETURNING.format("[TeacherSpec(name='x', target='x:X', summary='', options=Options)]"),
+        "its option 'size' has no default",
+    ),
     "twice": (RETURNING.format("[TeacherSpec(name='x', target='x:X', summary='')] * 2"), "offers teacher 'x' twice"),
 }
 
