@@ -99,7 +99,7 @@ def test_long_texts_are_decided_exactly(threshold):
     rng = Random(5)
     texts: list[list[str]] = []
     for _ in range(50):
-        words = [f"w{rng.randrange(400)}" for _ in range(rng.choice((30, 75, 100, LONG - 1, LONG, 140, 230, 600)))]
+        words = [f"w{rng.randrange(400)}" for _ in range(rng.choice((30, 50, LONG - 1, LONG, 80, 120, 200, 500)))]
         if texts and rng.random() < 0.6:  # cut, stretch and mix an earlier text
             words = [w if rng.random() < 0.8 else rng.choice(words) for w in rng.choice(texts)]
             words = words[: int(len(words) * rng.choice((0.5, 0.6, 0.9, 1)))]
@@ -107,6 +107,11 @@ def test_long_texts_are_decided_exactly(threshold):
     kept = kept_by_loop(texts, literal_f, threshold)
     assert len(kept) < len(texts)
     assert kept_by_index(texts, threshold) == kept
+
+
+def test_a_long_text_is_found_behind_hundreds_of_rarer_words():
+    shared = [f"w{i}" for i in range(600)]
+    assert kept_by_index([shared, [*shared, *(f"rare{i}" for i in range(450))]], 0.7) == [0]
 
 
 def test_decisions_equal_the_rouge_score_package():
@@ -192,7 +197,7 @@ def test_the_work_stays_small():
         if rouge.judge(Candidate(text, "", "")) == Keep():
             rouge.kept(Example(text, "", "", id=str(i)))
     assert len(rouge.index) > 3000
-    assert rouge.index.comparisons / len(texts) < 7  # measured 5.1; with the order turned round 1,207
+    assert rouge.index.comparisons / len(texts) < 5.2  # measured 5.1; with the order turned round 1,207
 
 
 # -- scripts

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import LCSseq
 
-# A posting packs (record, length, place): lengths and places up to LONG take seven bits each.
-LONG = 127
-_BITS = 7
+# A posting packs (record, length, place): lengths and places up to LONG take six bits each.
+LONG = 63
+_BITS = 6
 _FORM = (1 << 2 * _BITS) - 1  # the bits of length and place
 _UNRESTRICTED = bytes([255]) * (1 << 2 * _BITS)
 
@@ -130,7 +130,6 @@ class RougeIndex:
     def add(self, tokens: Sequence[str]) -> int:
         """Keep ``tokens``, whatever they are like. Returns their number, from 0."""
         ids, text, keys = self._read(tokens)
-        self._last = None
         for token, number in zip(tokens, ids, strict=True):
             self._ids[token] = number
         record = len(self._texts)
@@ -147,7 +146,7 @@ class RougeIndex:
         return record
 
     def _read(self, tokens: Sequence[str]) -> _Query:
-        """Numbers, text and keys of ``tokens``; remembered until the next ``add``, which mostly follows ``find``."""
+        """Numbers, text and keys of ``tokens``; the last ones are remembered, since ``add`` mostly follows ``find``."""
         if self._last and self._last[0] is tokens:
             return self._last[1]
         fresh: dict[str, int] = {}  # tokens never kept get the numbers that `add` would give them
