@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def save(
     folder: Path,
     step: int,
     model: Any,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizer: torch.optim.Optimizer,
     facts: dict[str, Any],
     world: World,
 ) -> None:
@@ -39,8 +38,8 @@ def save(
     if world.first:
         shutil.rmtree(draft, ignore_errors=True)
     world.wait()
-    weights, optimizer = get_state_dict(model, list(optimizers))
-    dcp.save({"model": weights, "optimizer": optimizer}, checkpoint_id=draft, no_dist=not world.sharded)
+    weights, moments = get_state_dict(model, optimizer)
+    dcp.save({"model": weights, "optimizer": moments}, checkpoint_id=draft, no_dist=not world.sharded)
     if world.first:
         write_json(draft / "facts.json", {"step": step, **facts})
         shutil.rmtree(place, ignore_errors=True)
@@ -50,17 +49,15 @@ def save(
     world.wait()
 
 
-def restore(
-    folder: Path, model: Any, optimizers: Sequence[torch.optim.Optimizer], world: World
-) -> dict[str, Any] | None:
-    """Load the newest checkpoint in ``folder`` into model and optimizers. Its facts, or None where there is none."""
+def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer, world: World) -> dict[str, Any] | None:
+    """Load the newest checkpoint in ``folder`` into model and optimizer. Its facts, or None where there is none."""
     places = _there(folder)
     if not places:
         return None
-    weights, optimizer = get_state_dict(model, list(optimizers))
-    state = {"model": weights, "optimizer": optimizer}
+    weights, moments = get_state_dict(model, optimizer)
+    state = {"model": weights, "optimizer": moments}
     dcp.load(state, checkpoint_id=places[-1], no_dist=not world.sharded)
-    set_state_dict(model, list(optimizers), model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+    set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
     return read_json(places[-1] / "facts.json")
 
 

@@ -22,10 +22,10 @@ LEARNT = (
     "batch_size",
     "max_length",
     "learning_rate",
-    "optimizer",
     "schedule",
     "warmup",
     "weight_decay",
+    "beta2",
     "max_grad_norm",
     "dtype",
 )
@@ -34,7 +34,7 @@ STAMP = "alpacakit.json"  # in a finished model or student: what it is
 
 @dataclass(frozen=True)
 class Job:
-    """A TrainJob with everything decided. ``sharded`` says which trainer; ``identity`` is what the result depends on."""
+    """A TrainJob with everything decided. ``sharded`` says which trainer, ``identity`` what the result depends on."""
 
     data: Path
     out: Path

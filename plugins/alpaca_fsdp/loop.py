@@ -86,13 +86,15 @@ def _place(model: Any, world: World, dtype: torch.dtype) -> tuple[Any, str]:
 
     # Gradients are summed in float32 and weights stay float32, whatever the arithmetic is done in.
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    whole = model.num_parameters()
     mesh = init_device_mesh(world.device.type, (world.size,))
     for layer in student.layers(model):
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
     model.to(world.device)  # buffers, which are not sharded
     count = sum(isinstance(module, FSDPModule) for module in model.modules())
-    return model, f"sharded: {count} FSDPModule x {world.size}"
+    here = sum(parameter.to_local().numel() for parameter in model.parameters())
+    return model, f"sharded: {count} FSDPModule x {world.size} · {here:,} of {whole:,} parameters in the first process"
 
 
 @dataclass
@@ -125,7 +127,7 @@ class Training:
         self.casting = (
             torch.autocast(world.device.type, dtype) if dtype != torch.float32 and not world.sharded else nullcontext()
         )
-        self.optimizers = optimizer.build(model, options)
+        self.optimizer = optimizer.build(model, options)
         with self.casting:
             self.layout = losses.choose(model, examples, options.packing, world.device, dtype)
         self.step = 0
@@ -133,7 +135,7 @@ class Training:
 
     def run(self, checkpoints: Path, launcher: Launcher) -> bool:
         """Train to the last step. False when it stopped before, as asked, with a checkpoint."""
-        restored = checkpoint.restore(checkpoints, self.model, self.optimizers, self.world)
+        restored = checkpoint.restore(checkpoints, self.model, self.optimizer, self.world)
         if restored is not None:
             self.step = restored.pop("step")
             self.progress = Progress(**restored)
@@ -152,7 +154,7 @@ class Training:
                 seconds=round(self.progress.seconds, 4),
             )
             if stop or (self.step % self.options.save_steps == 0 and self.step < self.steps):
-                checkpoint.save(checkpoints, self.step, self.model, self.optimizers, asdict(self.progress), self.world)
+                checkpoint.save(checkpoints, self.step, self.model, self.optimizer, asdict(self.progress), self.world)
                 self.world.emit("checkpoint", step=self.step, steps=self.steps)
             if stop and self.step < self.steps:
                 return False
@@ -180,11 +182,10 @@ class Training:
         if not (math.isfinite(totals) and torch.isfinite(norm)):
             raise self._broken(found)
         rate = optimizer.learning_rate(self.step, self.steps, self.options)
-        for one in self.optimizers:
-            for group in one.param_groups:
-                group["lr"] = rate
-            one.step()
-            one.zero_grad()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         self.step += 1
         self.progress.loss = totals / supervised
         self.progress.tokens += sum(len(example.ids) for example in batch)

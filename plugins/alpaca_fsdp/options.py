@@ -24,14 +24,12 @@ class LocalOptions:
     batch_size: int = option(128, "examples per optimizer step, over all processes")
     max_length: int = option(512, "tokens per example at most; longer ones are cut on the right")
     learning_rate: float | None = option(None, "peak learning rate (default: 2e-5; new:* students have their own)")
-    optimizer: Literal["adamw", "muon"] | None = option(
-        None, "adamw, or muon for the matrices of the layers (default: adamw; new:* students have their own)"
-    )
     schedule: Literal["cosine", "linear", "constant"] | None = option(
         None, "learning rate after warm-up (default: cosine; new:* students have their own)"
     )
     warmup: float | None = option(None, "share of the steps for warm-up (default: 0.03; new:* students differ)")
     weight_decay: float | None = option(None, "weight decay of matrices (default: 0; new:* students differ)")
+    beta2: float | None = option(None, "AdamW's second beta (default: 0.999; new:* students differ)")
     max_grad_norm: float = option(1.0, "clip the gradient to this norm")
     packing: bool = option(True, "pack examples into rows without padding; the losses are the same")
     micro_tokens: int = option(4096, "tokens of one forward pass per process, at most; less takes less memory")
@@ -44,6 +42,8 @@ class LocalOptions:
             raise ValueError(f"max_length must be at least 8, not {self.max_length}")
         if self.warmup is not None and not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps, at least 0 and less than 1, not {self.warmup}")
+        if self.beta2 is not None and not 0 <= self.beta2 < 1:
+            raise ValueError(f"beta2 must be at least 0 and less than 1, not {self.beta2}")
         if self.weight_decay is not None and self.weight_decay < 0:
             raise ValueError(f"weight_decay must not be negative, not {self.weight_decay}")
 

@@ -11,44 +11,29 @@ from alpaca_fsdp.options import LocalOptions
 @dataclass(frozen=True)
 class Architecture:
     """A LLaMA from scratch, with tied embeddings. ``vocabulary`` is what its tokenizer has at most, before the lines
-    of the chat template."""
+    of the chat template. ``init`` is the standard deviation of the first weights; with ``mimetic``, attention starts as
+    "look at what is alike and copy it" (queries as keys, output as the values' transpose: after Trockman and Kolter,
+    "Mimetic Initialization of Self-Attention Layers", 2023), which a student with few steps would else have to find."""
 
     hidden: int
     feed_forward: int
     layers: int
     heads: int
     vocabulary: int
-    init: float  # standard deviation of the first weights
+    init: float
+    mimetic: bool = False
 
 
 ARCHITECTURES = {
-    "new:tiny": Architecture(hidden=128, feed_forward=352, layers=4, heads=4, vocabulary=2000, init=0.05),
+    "new:tiny": Architecture(hidden=128, feed_forward=352, layers=3, heads=4, vocabulary=1500, init=0.05, mimetic=True),
     "new:small": Architecture(hidden=512, feed_forward=1376, layers=8, heads=8, vocabulary=8000, init=0.02),
 }
 
 # Fine-tuning keeps to the published Alpaca recipe (README of tatsu-lab/stanford_alpaca).
-PUBLISHED = {
-    "learning_rate": 2e-5,
-    "optimizer": "adamw",
-    "schedule": "cosine",
-    "warmup": 0.03,
-    "weight_decay": 0.0,
-}
+PUBLISHED = {"learning_rate": 2e-5, "schedule": "cosine", "warmup": 0.03, "weight_decay": 0.0, "beta2": 0.999}
 RECIPES = {
-    "new:tiny": {
-        "learning_rate": 8e-3,
-        "optimizer": "muon",
-        "schedule": "linear",
-        "warmup": 0.03,
-        "weight_decay": 0.01,
-    },
-    "new:small": {
-        "learning_rate": 1e-3,
-        "optimizer": "adamw",
-        "schedule": "cosine",
-        "warmup": 0.03,
-        "weight_decay": 0.1,
-    },
+    "new:tiny": {"learning_rate": 3e-3, "schedule": "linear", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
+    "new:small": {"learning_rate": 1e-3, "schedule": "cosine", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
 }
 
 Options = TypeVar("Options", bound=LocalOptions)

@@ -51,6 +51,8 @@ def make(job: Job, examples: Sequence[Example], template: ChatTemplate) -> None:
             pad_token_id=words.pad_token_id,
         )
     )
+    if shape.mimetic:
+        _mimic(model)
     draft = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(draft, ignore_errors=True)
     model.save_pretrained(draft)
@@ -59,6 +61,14 @@ def make(job: Job, examples: Sequence[Example], template: ChatTemplate) -> None:
     write_json(draft / STAMP, {"made_of": about, "notice": job.notice})
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(draft, folder)
+
+
+@torch.no_grad()
+def _mimic(model: Any) -> None:
+    """See ``Architecture.mimetic``."""
+    for layer in model.model.layers:
+        layer.self_attn.k_proj.weight.copy_(layer.self_attn.q_proj.weight)
+        layer.self_attn.o_proj.weight.copy_(layer.self_attn.v_proj.weight.T)
 
 
 def _fields(examples: Sequence[Example], template: ChatTemplate, lines: Sequence[str]) -> list[str]:

@@ -1,0 +1,163 @@
+"""FSDP2 for real: torchrun, two gloo processes on the CPU, checkpoints, signals and deaths."""
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+import training
+from alpaca_core import ConfigError, Stopped
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return training.write(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def sharded(data, tmp_path_factory):
+    """An undisturbed sharded training: result and events."""
+    return training.train(training.job(data, tmp_path_factory.mktemp("fsdp") / "out", fsdp=True))
+
+
+@pytest.fixture(scope="module")
+def stopped(data, tmp_path_factory):
+    """The same, stopped by SIGTERM after its third step: folder and events so far."""
+    out = tmp_path_factory.mktemp("stopped") / "out"
+    events = []
+
+    def watch(event):
+        events.append(event)
+        if event.kind == "step" and event.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped) as stop:
+        training.train(training.job(data, out, fsdp=True), watch)
+    assert stop.value.exit_code == 4
+    return out, events
+
+
+def weights(result):
+    from safetensors.torch import load_file
+
+    return load_file(result.model / "model.safetensors")
+
+
+def test_the_model_is_sharded_and_not_merely_replicated(sharded):
+    """Every layer and the whole are FSDPModules, and each process holds half of the parameters."""
+    result, events = sharded
+    fact, held, *_ = training.message(events).split(" · ")
+    assert fact == "sharded: 4 FSDPModule x 2"  # three layers and the root
+    here, _, whole = held.removesuffix(" parameters in the first process").replace(",", "").partition(" of ")
+    assert int(whole) == result.parameters
+    assert 0.5 * int(whole) <= int(here) < 0.51 * int(whole)
+    assert (result.strategy, result.world_size) == ("fsdp2", 2)
+
+
+def test_losses_equal_those_of_one_process(sharded, data, tmp_path):
+    result, events = sharded
+    alone, alone_events = training.train(training.job(data, tmp_path / "out", packing=False))
+    assert training.losses(events) == pytest.approx(training.losses(alone_events), abs=1e-5)
+    one, two = weights(alone), weights(result)
+    assert one.keys() == two.keys()
+    assert all(abs(one[name] - two[name]).max() < 1e-4 for name in one)
+
+
+def test_a_stop_leaves_a_checkpoint_and_the_same_job_goes_on_bit_for_bit(stopped, sharded, data, tmp_path):
+    out, before = stopped
+    resumed = tmp_path / "out"
+    shutil.copytree(out, resumed)
+    result, after = training.train(training.job(data, resumed, fsdp=True))
+    undisturbed, events = sharded
+    assert 3 <= len(training.losses(before)) < 6
+    assert training.losses(before) + training.losses(after) == training.losses(events)
+    assert all(weights(result)[name].equal(value) for name, value in weights(undisturbed).items())
+    assert result.tokens == undisturbed.tokens
+    assert not list(resumed.glob("checkpoints/step-*"))
+
+
+def test_it_goes_on_in_another_number_of_processes(stopped, sharded, data, tmp_path):
+    out, before = stopped
+    shutil.copytree(out, tmp_path / "out")
+    _, after = training.train(training.job(data, tmp_path / "out"))
+    _, events = sharded
+    assert training.message(after, "note").startswith("going on after step")
+    assert training.losses(before) + training.losses(after) == pytest.approx(training.losses(events), abs=1e-5)
+
+
+def test_another_job_does_not_go_on_from_these_checkpoints(stopped, data):
+    out, _ = stopped
+    with pytest.raises(ConfigError) as error:
+        training.train(training.job(data, out, fsdp=True, batch_size=7))
+    assert error.value.problems == ("batch_size: 6 there, 7 here",)
+
+
+LAUNCH = """
+import sys, training
+from pathlib import Path
+def watch(event):
+    print(event.kind, event.step, flush=True)
+training.train(training.job(Path(sys.argv[1]), Path(sys.argv[2]), fsdp=True, max_steps=10**6, save_steps=3), watch)
+"""
+
+
+def test_no_worker_outlives_a_killed_launcher_and_the_next_one_goes_on(data, tmp_path):
+    out = tmp_path / "out"
+    launcher = training.in_background(LAUNCH, data, out)
+    for line in launcher.stdout:
+        if line.startswith("checkpoint"):
+            break
+    workers = training.processes_naming(str(out / "checkpoints"))
+    assert len(workers) == 3  # torchrun and two workers
+    with pytest.raises(ConfigError, match="Another training"):
+        training.train(training.job(data, out, fsdp=True, max_steps=10**6, save_steps=3))
+    launcher.kill()
+    launcher.wait()
+
+    class Seen(Exception):
+        pass
+
+    def watch(event):
+        if event.kind == "note":
+            assert "going on after step" in event.message
+            raise Seen
+
+    with pytest.raises(Seen):
+        training.train(training.job(data, out, fsdp=True, max_steps=10**6, save_steps=3), watch)
+    deadline = time.monotonic() + 20
+    while training.processes_naming(str(out / "checkpoints")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert training.processes_naming(str(out / "checkpoints")) == []
+
+
+def test_another_architecture_is_sharded_by_its_own_layers(data, tmp_path):
+    from transformers import GPT2Config
+
+    config = GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=512)
+    student = training.student_folder(tmp_path / "gpt2", config, data)
+    result, events = training.train(
+        training.job(data, tmp_path / "out", student=str(student), fsdp=True, max_steps=2, learning_rate=1e-3)
+    )
+    assert training.message(events).startswith("sharded: 3 FSDPModule x 2")
+    assert result.base == str(student) and not (tmp_path / "out" / "student").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"),
+    [("llama", "LlamaDecoderLayer"), ("qwen2", "Qwen2DecoderLayer"), ("gpt2", "GPT2Block"), ("opt", "OPTDecoderLayer")],
+)
+def test_the_layer_class_is_found_from_the_model(kind, layer):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from alpaca_fsdp.student import layers
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, num_hidden_layers=2))
+    assert [type(module).__name__ for module in layers(model)] == [layer] * 2
+    model._no_split_modules = None
+    assert [type(module).__name__ for module in layers(model)] == [layer] * 2
