@@ -108,7 +108,7 @@ def _guard(command: Callable[[], object], debug: bool) -> int:
         where = exc.ctx.command_path if isinstance(exc, click.UsageError) and exc.ctx else "alpacakit"
         return _fail(exc.format_message(), f"See: {where} --help", exc.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        say("\ninterrupted: the same command goes on")
+        say("interrupted: the same command goes on")
         return 130
     except BrokenPipeError:
         # Whoever read our output went away: nobody is left to tell. Python must not try to flush at exit.
