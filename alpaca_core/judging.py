@@ -38,7 +38,7 @@ class Chain:
 
     def judge(self, candidate: Candidate) -> Judgement:
         """The verdict on ``candidate``. Changes nothing. Raises AlpacaError when a filter fails."""
-        flags = []
+        flags: list[str] = []
         for name, filter in self.filters:
             match _verdict(name, filter, candidate):
                 case Reject(reason):

@@ -3,50 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from alpaca_core.cli.console import emit_json, out, say
-from alpaca_core.config import load_config
+from alpaca_core.cli.console import emit_json, out
+from alpaca_core.cli.options import config_options, json_option, resolve
 from alpaca_core.dataset import read_records, write_jsonl, write_records
 from alpaca_core.errors import ConfigError
 from alpaca_core.judging import Chain, refilter
-from alpaca_core.plugins import PluginHost
 from alpaca_core.seeds import read_seeds
+
+_FILE = click.Path(path_type=Path)
 
 
 @click.command("filter")
-@click.argument("data", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("data", metavar="IN", type=_FILE)
+@click.option("--out", "kept_file", type=_FILE, required=True, metavar="FILE", help="File for the rows kept.")
+@click.option("--rejected", "rejected_file", type=_FILE, metavar="FILE", help="File for the others (JSONL).")
 @click.option(
-    "--out", "kept_file", type=click.Path(path_type=Path), required=True, metavar="FILE", help="File for the rows kept."
+    "--seed-tasks", "seeds_file", type=_FILE, metavar="FILE", help="Compare with these too (default: with no others)."
 )
-@click.option(
-    "--rejected", "rejected_file", type=click.Path(path_type=Path), metavar="FILE", help="File for the others (JSONL)."
-)
-@click.option("--filter", "names", multiple=True, required=True, metavar="NAME", help="Filter or chain. Repeatable.")
-@click.option(
-    "--seed-tasks",
-    "seed_tasks",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Compare with these seed tasks too (default: with the file's own rows only).",
-)
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Configuration file.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Such as filter.rouge.threshold=0.5.")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@config_options("filter")
+@json_option
 @click.pass_context
 def filter_(
     ctx: click.Context,
     data: Path,
     kept_file: Path,
     rejected_file: Path | None,
-    names: Sequence[str],
-    seed_tasks: Path | None,
-    config_file: Path | None,
-    sets: Sequence[str],
+    seeds_file: Path | None,
+    filter: tuple[str, ...],
     as_json: bool,
+    **_: Any,
 ) -> None:
     """Filter the dataset IN again, without a teacher.
 
@@ -56,16 +46,13 @@ def filter_(
     \b
     alpacakit filter alpaca_data.json --filter rouge --set filter.rouge.threshold=0.5 --out kept.json
     """
+    if not filter:  # the configured chain is for generation: no row is dropped by a filter that nobody named here
+        raise click.UsageError("name the filters, such as --filter alpaca", ctx)
     _refuse_overwriting({"--out": kept_file, "--rejected": rejected_file})
-    host = PluginHost.from_environment(disabled=ctx.find_root().obj.no_plugins)
-    config = load_config(
-        host, flags={"generation.filters": names}, sets=sets, file=config_file, needs=frozenset({"filters"})
-    )
+    _host, config = resolve(ctx, frozenset({"filters"}))
     chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
-    seeds = read_seeds(seed_tasks) if seed_tasks else []
+    seeds = read_seeds(seeds_file) if seeds_file else []
     records = read_records(data)
-    for note in config.notes:
-        say(note)
     started = time.monotonic()
     result = refilter(records, chain, seeds)
     seconds = time.monotonic() - started

@@ -109,7 +109,7 @@ class RougeIndex:
             postings = self._postings.get(key)
             if postings is None:
                 continue
-            for posting in (postings,) if type(postings) is int else postings:
+            for posting in (postings,) if isinstance(postings, int) else postings:
                 if allowed[posting & _FORM] <= place:
                     continue
                 record = posting >> 2 * _BITS
@@ -139,7 +139,7 @@ class RougeIndex:
             posting = form | place
             there = self._postings.setdefault(key, posting)
             if there is not posting:  # most keys have one posting: a bare number saves the list
-                if type(there) is int:
+                if isinstance(there, int):
                     self._postings[key] = [there, posting]
                 else:
                     there.append(posting)
