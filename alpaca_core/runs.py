@@ -22,6 +22,7 @@ from typing import IO, Any
 from alpaca_core.config import Chosen, Config, to_toml
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import AlpacaError, ConfigError
+from alpaca_core.settings import shown
 from alpaca_core.store import Store
 
 JOURNAL = "run.db"
@@ -105,14 +106,14 @@ def _identifying(chosen: Chosen) -> dict[str, Any]:
     if chosen.options is None:
         return {}
     return {
-        option.name: getattr(chosen.options, option.name)
+        option.name: shown(option.name, getattr(chosen.options, option.name))  # no password reaches the journal
         for option in fields(chosen.options)
         if option.metadata.get("identity", True)
     }
 
 
 def _check_identity(path: Path, store: Store, identity: Mapping[str, Any]) -> None:
-    new = json.loads(json.dumps(identity))
+    new = json.loads(json.dumps(identity, default=str))  # an option may be a Path
     stored = store.get("identity")
     if stored is None:
         store.set("identity", json.dumps(new))

@@ -12,6 +12,7 @@ from alpaca_core.cli.console import emit_json, out, say
 from alpaca_core.cli.options import GENERATION, TRAINING, config_options, json_option, resolve
 from alpaca_core.config import Config
 from alpaca_core.runs import DATA, SUMMARY, read_summary
+from alpaca_core.settings import shown
 
 _OUT = click.option(
     "--out", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Run folder (default: runs/TEACHER)."
@@ -113,7 +114,7 @@ def _show_plan(config: Config, folder: Path, as_json: bool) -> None:
         emit_json(
             {
                 "out": str(folder),
-                "settings": {key: value.value for key, value in config.values.items()},
+                "settings": {key: shown(key, value.value) for key, value in config.values.items()},
                 "requests": expected.requests,
                 "prompt_tokens": expected.prompt_tokens,
                 "completion_tokens": expected.completion_tokens,
