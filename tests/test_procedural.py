@@ -1,4 +1,4 @@
-"""The practice teacher: it follows the prompt, writes clean tasks of the declared families, and repeats itself exactly."""
+"""The practice teacher: it follows the prompt, writes clean tasks of the declared families, and repeats itself."""
 
 from __future__ import annotations
 

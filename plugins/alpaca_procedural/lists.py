@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from alpaca_procedural.lexicon import CAPITALS, NAMES, OPPOSITES, THINGS
+from alpaca_procedural.lexicon import CAPITALS, DAYS, NAMES, OPPOSITES, PLACES, THINGS
 from alpaca_procedural.wording import Draft, Family
 
 
@@ -52,10 +52,15 @@ def _add_numbers(rng: Random) -> Draft:
             f"{name} has {one} {things} and {verb} {two} more.",
             f"{name} owns {one} {things} and then {verb} {two} more.",
             f"With {one} {things} at home, {name} {verb} {two} more.",
+            f"On {rng.choice(DAYS)} {name} has {one} {things}, but then {verb} {two} more.",
         )
     )
-    end = rng.choice(("now", "in all", "altogether"))
-    return Draft(f"{story} How many {things} does {name} have {end}?", str(one + two))
+    question = f"How many {things} does {name} have {rng.choice(('now', 'in all', 'altogether'))}?"
+    if rng.random() < 0.4:
+        place, (first, second) = rng.choice(PLACES), rng.sample(DAYS, 2)
+        story = f"{name} counts {one} {things} {place} on {first} and {two} on {second}."
+        question = f"How many {things} {rng.choice(('is that', 'are there', 'make the total'))}?"
+    return Draft(f"{story} {question}", str(one + two))
 
 
 def _compare_numbers(rng: Random) -> Draft:
@@ -67,7 +72,7 @@ def _compare_numbers(rng: Random) -> Draft:
 
 
 def _capitals(rng: Random) -> Draft:
-    countries = rng.sample(list(CAPITALS), 3)
+    countries = rng.sample(list(CAPITALS), rng.randint(3, 4))
     return Draft(_commas(countries), _commas(CAPITALS[country] for country in countries))
 
 
@@ -98,6 +103,8 @@ LIST_FAMILIES = (
             "{Put|Write|Add} a number before each word",
             "{Put|Write|Add} numbers before <these> {words|items}",
             "Number <these> {words|items|entries} {in order|from 1}",
+            "Enumerate <these> {words|items|entries}",
+            "{List|Write} <these> {words|items} as 1, 2 and so on",
             "Give {each|every} {word|item} a number",
             "{Show|Write} <these> words as numbered {items|entries}",
         ),
@@ -111,6 +118,9 @@ LIST_FAMILIES = (
             "{Remove|Delete|Drop|Cut} %s from <this> list",
             "{Rewrite|Write|Give|Repeat} <this> list without %s",
             "Leave %s out of <this> list",
+            "{Omit|Strike|Erase|Exclude} {the word %s|%s} from <this> list",
+            "{Keep|Copy|Repeat} {everything|every word|all the words} except %s",
+            "{Keep|Copy|Repeat} all but %s",
         ),
         "List",
     ),
@@ -135,6 +145,10 @@ LIST_FAMILIES = (
             "{Sort|Order|Arrange|List} <these> {values|figures} {from low to high|starting with the smallest}",
             "Put <these> {numbers|values} in {ascending|increasing|rising} order",
             "{Sort|Rank|Order} by size, smallest first",
+            "{Write|Type} <these> numbers again, {smallest|lowest} first",
+            "Line up <these> {numbers|figures} from {least to greatest|lowest to highest}",
+            "{Give|Say} <these> {values|figures} in order of size",
+            "{Rank|Rewrite|Copy} <these> {numbers|figures} from {small to large|lowest to highest}",
             "Begin with the {smallest|lowest} and end with the {largest|highest}",
         ),
         "Numbers",
@@ -149,7 +163,13 @@ LIST_FAMILIES = (
         "Problem",
         prose=True,
         bare=True,
-        cues=("How many does have now", "has and buys more How many does have in all", "How many does have altogether"),
+        cues=(
+            "How many does have now",
+            "How many does have in all",
+            "How many does have altogether",
+            "has and buys more How many does have in all",
+            "counts on and on How many is that",
+        ),
     ),
     Family(
         "compare_numbers",
@@ -171,7 +191,11 @@ LIST_FAMILIES = (
             "{Name|Give|List|Write|State} the capital of {each|every} country",
             "{Name|Give|List|Find} {each|every} {capital|capital city}",
             "Replace {each|every} country {by|with} its capital",
-            "{Collect|Recall|Report} the {capitals|capital cities}",
+            "{Collect|Recall|Report|Answer with} the {capitals|capital cities}",
+            "Write the {matching|right} {capital|capital city} for {each|every} country",
+            "{Turn|Change} <these> countries into their {capitals|capital cities}",
+            "For {each|every} country, {write|give|name} the {capital|capital city}",
+            "Say which city is the capital of {each|every} country",
         ),
         "Countries",
         lookup=True,

@@ -141,6 +141,8 @@ def _clock_time(rng: Random) -> Draft:
             f"The {rng.choice(EVENTS)} with {name} in {city} starts at {time} on {day}.",
             f"{name} calls {other} from {city} every {day} at {time}.",
             f"At {time} on {day}, {name} leaves {city} with {other}.",
+            f"{name} opens a shop in {city} at {time} every {day}.",
+            f"The {day} {rng.choice(VEHICLES)} reaches {city} at {time}, says {name}.",
         )
     )
     return Draft(sentence, f"{hour % 12}:{minute:02d} {'am' if hour < 12 else 'pm'}")
@@ -183,6 +185,9 @@ SENTENCE_FAMILIES = (
             "{Turn|Change|Convert} <this> sentence into {a negative one|its negative form}",
             "{Give|Write} the negative {form|version} of <this> sentence",
             "Negate <this> sentence",
+            "{Use|Put} does not in <this> sentence",
+            "{Deny|Contradict} <this> {sentence|statement}",
+            "{Rewrite|Repeat} <this> sentence with {not|does not}",
         ),
         "Sentence",
         prose=True,
@@ -220,6 +225,7 @@ SENTENCE_FAMILIES = (
             "{Find|Identify|Spot|Locate} the email address {here|in <this> message|in <this> note}",
             "{Give|Write|Return} only the email address",
             "{Answer with|Show} just the email address",
+            "{Quote|Report|Repeat} the email address and nothing else",
         ),
         "Message",
         prose=True,
@@ -280,6 +286,7 @@ SENTENCE_FAMILIES = (
             "{Give|Write|State|Show} the time {with am or pm|on the 12-hour clock}",
             "{Convert|Change} the time to {the 12-hour clock|12-hour format|am or pm}",
             "Use {am or pm|the 12-hour clock} for the time",
+            "{Read|Tell|Report} the time {in 12-hour style|using am or pm}",
             "{Express|Say} <this> time in 12-hour format",
             "{Find the time and add|Answer with the time and} am or pm",
         ),
