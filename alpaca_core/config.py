@@ -159,17 +159,16 @@ class _Reading:
     def _find(self, path: KeyPath) -> Setting | None:
         return next((layer[path] for layer in (*self.user, *self.recommended) if path in layer), None)
 
-    def _first(self, table: str, name: str) -> tuple[Any, Setting | None]:
+    def _first(self, path: KeyPath) -> tuple[Any, Setting | None]:
         """One key of the core, before its table is read as a whole; None where it is wrong, which is said then."""
-        found = self._find((table, name))
-        settings, _ = build(TABLES[table], {name: found} if found else {}, table)
-        return getattr(settings, name, None), found
+        found = self._find(path)
+        return _value(path, found), found
 
     def _choose(self, table: str) -> tuple[str, Spec] | None:
         """The component of one table, as it was called; None where there is none."""
         if table not in self.needs:
             return None
-        name, found = self._first(table, "name")
+        name, found = self._first((table, "name"))
         if name is None or (table == "trainer" and name == NONE):
             return None
         spec = self._lookup(_KINDS[table], name, found)
@@ -180,7 +179,7 @@ class _Reading:
 
     def _chain(self) -> list[tuple[str, Spec]]:
         """The filters in their order, as they were called, with chains unfolded."""
-        names, found = self._first("generation", "filters")
+        names, found = self._first(("generation", "filters"))
         chain: list[tuple[str, Spec]] = []
         for name in names or ():
             if spec := self._lookup("filter", name, found):
@@ -272,7 +271,7 @@ class _Reading:
 
     def _outvoted(self, layer: Layer, path: KeyPath) -> bool:
         """Whether ``layer`` chooses a component, and a stronger source another."""
-        return path in layer and layer[path] is not self._find(path)
+        return path in layer and _value(path, layer[path]) != _value(path, self._find(path))
 
     def _unknown(self, path: KeyPath, picked: Mapping[str, tuple[str, Spec] | None]) -> str:
         pick = picked.get(path[0])
@@ -288,6 +287,13 @@ class _Reading:
         if same:
             return f"{text} Did you mean '{same[0]}'?"
         return text + ("" if beside else suggestion(dotted(path), map(dotted, self.known)))
+
+
+def _value(path: KeyPath, setting: Setting | None) -> Any:
+    """What ``setting`` means for one key of the core, or that key's default; None where it is wrong."""
+    table, name = path
+    instance, _ = build(TABLES[table], {name: setting} if setting else {}, table)
+    return getattr(instance, name, None)
 
 
 def to_toml(config: Config) -> str:

@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from difflib import get_close_matches
 from importlib import metadata
 from time import perf_counter
@@ -52,7 +52,7 @@ class Plugin:
     status: Status = "active"
     error: str | None = None
     load_ms: float = 0.0
-    specs: tuple[Spec, ...] = field(default=())
+    specs: tuple[Spec, ...] = ()
 
     @property
     def bundled(self) -> bool:
@@ -144,11 +144,7 @@ class PluginHost:
 
     def complaints(self) -> list[str]:
         """One line for each plugin that should work and does not."""
-        return [
-            f"plugin {plugin.name} ({plugin.distribution} {plugin.version}) is {plugin.status}: {plugin.error}"
-            for plugin in self.plugins
-            if plugin.status in ("broken", "incompatible")
-        ]
+        return [_complaint(plugin) for plugin in self.plugins if plugin.status in ("broken", "incompatible")]
 
     def versions(self) -> dict[str, str]:
         """The version of each distribution with an active plugin, by name."""
@@ -167,30 +163,32 @@ def _distribution(point: metadata.EntryPoint) -> str:
 
 def _load(point: metadata.EntryPoint, disabled: frozenset[str], only: frozenset[str] | None, strict: bool) -> Plugin:
     """Load one plugin. Whatever goes wrong becomes its status."""
-    version = point.dist.version if point.dist else "?"
-    about = {
-        "name": point.name,
-        "distribution": _distribution(point),
-        "version": version,
-        "module": point.module,
-    }
-    plugin = Plugin(**about)
+    plugin = Plugin(
+        name=point.name,
+        distribution=_distribution(point),
+        version=point.dist.version if point.dist else "?",
+        module=point.module,
+    )
     if any(plugin.answers_to(name) for name in disabled):
-        return Plugin(**about, status="disabled", error="left out by --no-plugin")
+        return replace(plugin, status="disabled", error="left out by --no-plugin")
     if only is not None and not plugin.bundled and not any(plugin.answers_to(name) for name in only):
-        return Plugin(**about, status="disabled", error="not named in ALPACAKIT_PLUGINS")
+        return replace(plugin, status="disabled", error="not named in ALPACAKIT_PLUGINS")
     started = perf_counter()
     try:
         if unfit := None if plugin.bundled else _unfit(point):
-            return Plugin(**about, status="incompatible", error=unfit)
+            return replace(plugin, status="incompatible", error=unfit)
         with redirect_stdout(sys.stderr):  # stdout is for data, whatever a plugin prints when it is imported
             specs = _offers(point.load())
     except (Exception, SystemExit) as exc:
-        error = f"{type(exc).__name__}: {exc}"
+        broken = replace(plugin, status="broken", error=f"{type(exc).__name__}: {exc}")
         if strict:
-            raise MissingError(f"plugin {point.name} ({about['distribution']} {version}) is broken: {error}") from exc
-        return Plugin(**about, status="broken", error=error)
-    return Plugin(**about, specs=specs, load_ms=(perf_counter() - started) * 1000)
+            raise MissingError(_complaint(broken)) from exc
+        return broken
+    return replace(plugin, specs=specs, load_ms=(perf_counter() - started) * 1000)
+
+
+def _complaint(plugin: Plugin) -> str:
+    return f"plugin {plugin.name} ({plugin.distribution} {plugin.version}) is {plugin.status}: {plugin.error}"
 
 
 def _offers(module: ModuleType) -> tuple[Spec, ...]:

@@ -27,7 +27,7 @@ def build(cls: type, settings: Mapping[str, Setting], table: str) -> tuple[Any, 
 
     hints = get_type_hints(cls)
     values = {name: _typed(setting, hints[name]) for name, setting in settings.items()}
-    adapter = pydantic.TypeAdapter(cls)
+    adapter: Any = pydantic.TypeAdapter(cls)
     problems: list[str] = []
     left = dict(values)
     while True:
@@ -54,10 +54,15 @@ def _mistakes(error: Any, values: Mapping[str, Any]) -> list[tuple[str, str]]:
     message = re.sub(r"^(Value error|Assertion failed), |^Input (?=should)", "", error["msg"])
     name = str(error["loc"][0]) if error["loc"] else ""
     if name in values:
-        return [(name, message if is_secret(name) else f"{message}, got {values[name]!r}")]
+        return [(name, message if is_secret(name) else f"{message}, got {_short(values[name])}")]
     # A check of the dataclass's own: one line for each mistake, which begins with the field's name.
     lines = [(line.partition(" ")[0], line) for line in message.splitlines()]
     return [(first if first in values else "", line) for first, line in lines]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _redacted(line: str, values: Mapping[str, Any]) -> str:

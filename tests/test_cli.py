@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -59,7 +60,8 @@ def clean_environment() -> dict[str, str]:
         (KeyboardInterrupt(), 130, "\ninterrupted: the same command goes on\n"),
         (OSError(errno.ENOSPC, "No space", "run.db"), 1, "error: the disk is full: run.db\n"),
         (OSError(errno.EACCES, "Denied", "run.db"), 3, "error: permission denied: run.db\n"),
-        (OSError(errno.EROFS, "Read-only", "run.db"), 3, "error: the file system is read-only: run.db\n"),
+        (OSError(errno.EROFS, "Read-only", "run.db"), 3, "error: this cannot be written to, it is read-only: run.db\n"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), 1, "error: Not a directory: a/b\n"),
         (KeyError("who"), 1, "error: KeyError: 'who'\nRun again with --debug for the traceback.\n"),
     ],
     ids=repr,
@@ -81,6 +83,36 @@ def test_every_error_is_a_short_text_and_an_exit_code(
     assert out == ""
     assert err.startswith(says.replace("alpacakit --help", "alpacakit run --help")), err
     assert "Traceback" not in err
+
+
+def full_journal(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE t (x)")
+        db.execute("PRAGMA max_page_count = 2")
+        db.execute("INSERT INTO t VALUES (zeroblob(100000))")
+
+
+def read_only_journal(path: Path) -> None:
+    sqlite3.connect(path).execute("CREATE TABLE t (x)")
+    sqlite3.connect(f"file:{path}?mode=ro", uri=True).execute("INSERT INTO t VALUES (1)")
+
+
+@pytest.mark.parametrize(
+    ("fails", "code", "says"),
+    [(full_journal, 1, "the disk is full"), (read_only_journal, 3, "it is read-only")],
+)
+def test_sqlites_own_errors_are_told_like_the_systems(
+    fails: Callable[[Path], None],
+    code: int,
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = click.Command("run", callback=lambda: fails(tmp_path / "db"))
+    monkeypatch.setattr(cli.LazyGroup, "get_command", lambda *_: command)
+    assert cli.main(["run"]) == code
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("args", [["--debug", "run"], ["run", "--debug"]])

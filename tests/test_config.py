@@ -297,6 +297,17 @@ def test_options_of_another_component_than_the_chosen_one_are_noted_not_refused(
     assert kept.teacher.options.model == "m"
 
 
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ('[teacher]\nname = "rich"\nmodle = "m"\n', {"teacher.name": "rich"}),
+        ('[generation]\nfilters = ["short"]\n[filter.shrot]\nlimit = 1\n', {"generation.filters": ("short",)}),
+    ],
+)
+def test_naming_the_same_component_again_hides_no_mistake(text: str, flags: dict[str, Any], load: Loader) -> None:
+    assert len(load.mistakes(text, flags=flags)) == 1
+
+
 def test_a_command_reads_only_the_stages_that_it_needs(load: Loader) -> None:
     text = '[trainer]\nname = "not-installed"\nanything = 1\n[teacher]\nname = "not-installed"\n'
     config = load(text, needs=frozenset({"filters"}))
@@ -418,6 +429,20 @@ def test_a_file_that_is_not_utf8_is_a_mistake(load: Loader) -> None:
 def test_set_without_key_or_value_is_a_mistake(item: str, load: Loader) -> None:
     (line,) = load.mistakes(sets=[item])
     assert "KEY=VALUE" in line and "sk-abc" not in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"sets": ["trainer.student=\udcff"]}, {"environ": {"ALPACAKIT_STUDENT": "\udcff"}}, {"flags": {"seed": "\udcff"}}],
+)
+def test_bytes_that_are_no_text_are_a_mistake(arguments: dict[str, Any], load: Loader) -> None:
+    (line,) = load.mistakes(**arguments)
+    assert "not valid UTF-8" in line
+
+
+def test_a_long_value_is_told_shortly(load: Loader) -> None:
+    (line,) = load.mistakes(flags={"seed": "x" * 10_000})
+    assert len(line) < 200
 
 
 # Secrets

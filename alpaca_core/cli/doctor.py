@@ -65,10 +65,11 @@ def _packages() -> Iterator[Check]:
     from packaging.requirements import Requirement
 
     needed = [Requirement(line) for line in metadata.requires(BUNDLED) or ()]
+    optional = [r for r in needed if r.marker and not r.marker.evaluate({"extra": ""}) and r.name != BUNDLED]
     for extra in metadata.metadata(BUNDLED).get_all("Provides-Extra") or ():
-        mine = [r for r in needed if r.marker and r.marker.evaluate({"extra": extra}) and r.name != BUNDLED]
-        mine = [r for r in mine if not r.marker.evaluate({"extra": ""})]
-        found, missing = [], []
+        mine = [r for r in optional if r.marker and r.marker.evaluate({"extra": extra})]
+        found: list[str] = []
+        missing: list[str] = []
         for requirement in mine:
             try:
                 version = metadata.version(requirement.name)

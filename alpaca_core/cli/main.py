@@ -124,19 +124,18 @@ def _explain(exc: Exception) -> tuple[str, str, int]:
     """Message, hint and exit code for an error that ended a command."""
     if isinstance(exc, AlpacaError):
         return exc.message, exc.hint, exc.exit_code
-    if isinstance(exc, OSError):
-        path = f": {exc.filename}" if exc.filename else ""
-        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"the disk is full{path}", "Make room and give the same command again.", 1
-        if exc.errno in (errno.EACCES, errno.EPERM):
-            return (
-                f"permission denied{path}",
-                "Choose a place that you may write to, or ask for the right.",
-                3,
-            )
-        if exc.errno == errno.EROFS:
-            return f"the file system is read-only{path}", "Choose a place that you may write to.", 3
-    return f"{type(exc).__name__}: {exc}", "Run again with --debug for the traceback.", 1
+    number = getattr(exc, "errno", None)
+    journal = getattr(exc, "sqlite_errorname", "")  # of SQLite's errors, without importing it
+    name = getattr(exc, "filename", None) or ("the run's journal" if journal else None)
+    where = f": {name}" if name else ""
+    if number in (errno.ENOSPC, errno.EDQUOT) or journal == "SQLITE_FULL":
+        return f"the disk is full{where}", "Make room and give the same command again.", 1
+    if number in (errno.EACCES, errno.EPERM) or journal.startswith("SQLITE_CANTOPEN"):
+        return f"permission denied{where}", "Choose a place that you may write to.", 3
+    if number == errno.EROFS or journal.startswith("SQLITE_READONLY"):
+        return f"this cannot be written to, it is read-only{where}", "Choose a place that you may write to.", 3
+    what = f"{exc.strerror}{where}" if isinstance(exc, OSError) and name else f"{type(exc).__name__}: {exc}"
+    return what, "Run again with --debug for the traceback.", 1
 
 
 def _fail(message: str, hint: str, code: int) -> int:
