@@ -147,7 +147,7 @@ class _Reading:
         )
 
     def _raise_problems(self) -> None:
-        hint = self.missing[0].hint if self.missing else "See every key: alpacakit config show"
+        hint = self.missing[0].hint if self.missing else "Put it right and check it: alpacakit config check"
         if self.problems or any(isinstance(error, ConfigError) for error in self.missing):
             problems = [*self.problems, *(error.message for error in self.missing)]
             raise ConfigError("the configuration is wrong:", problems=problems, hint=hint)

@@ -73,7 +73,11 @@ def read_layers(
         files.append(folder / FILE)
     layers += [_from_file(path, problems) for path in files]
     if problems:
-        raise ConfigError("The configuration cannot be read:", problems=problems, hint="See: alpacakit config init")
+        raise ConfigError(
+            "the configuration cannot be read:",
+            problems=problems,
+            hint="Put it right and check it: alpacakit config check",
+        )
     return layers
 
 
