@@ -95,10 +95,10 @@ def show_samples(after: Scores, before: Scores | None = None) -> None:
         out(f"  instruction  {_one_line(sample['instruction'])}")
         if sample["input"]:
             out(f"  input        {_one_line(sample['input'])}")
-        out(f"  expected     {_one_line(sample['output'])}")
+        out(f"  expected     {_one_line(sample['expected'])}")
         if before is not None:
             out(f"  before       {_one_line(before.samples[place]['answer'])}")
-        mark = "right" if sample["right"] else "wrong"
+        mark = "right" if sample["exact_match"] else "wrong"
         out(f"  {'after ' if before else 'answer'}       {_one_line(sample['answer'])}  [{mark}]")
 
 
