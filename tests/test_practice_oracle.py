@@ -44,7 +44,7 @@ PRESENT_OF = dict(
     ).split()
 )
 GOOD = set("wonderful great excellent lovely fantastic pleasant brilliant charming superb perfect".split())
-BAD = set("terrible awful boring dreadful horrible disappointing unpleasant rude dull bad".split())
+BAD = set("terrible awful boring dreadful horrible disappointing unpleasant tedious dull bad".split())
 
 
 def _text(task: Task) -> str:

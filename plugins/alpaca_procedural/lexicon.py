@@ -174,7 +174,7 @@ EVENTS = tuple("concert picnic wedding party meeting dinner lecture parade fair 
 SHOWS = ("film", "play", "hotel", "museum", "concert", "tour", "course", "dinner", "trip", "festival")
 PARTS = ("staff", "mood", "start", "ending", "guide", "service", "place", "crowd")
 PRAISE = tuple("wonderful great excellent lovely fantastic pleasant brilliant charming superb perfect".split())
-BLAME = tuple("terrible awful boring dreadful horrible disappointing unpleasant rude dull bad".split())
+BLAME = tuple("terrible awful boring dreadful horrible disappointing unpleasant tedious dull bad".split())
 
 MAIL_HOSTS = ("mail", "post", "inbox", "office", "studio", "garden")
 MAIL_ENDS = ("com", "org", "net")
@@ -201,7 +201,7 @@ ERRANDS = (
     "testing a small robot",
 )
 ASKERS = (
-    "an editor",
+    "an artist",
     "a student",
     "a friend",
     "a tutor",

@@ -59,7 +59,7 @@ def _add_numbers(rng: Random) -> Draft:
     if rng.random() < 0.4:
         place, (first, second) = rng.choice(PLACES), rng.sample(DAYS, 2)
         story = f"{name} counts {one} {things} {place} on {first} and {two} on {second}."
-        question = f"How many {things} {rng.choice(('is that', 'are there', 'make the total'))}?"
+        question = f"How many {things} is that {rng.choice(('in all', 'altogether'))}?"
     return Draft(f"{story} {question}", str(one + two))
 
 
@@ -86,7 +86,7 @@ LIST_FAMILIES = (
         "count_items",
         _count_items,
         (
-            "{Count|Give the number of|Find the number of} words in <this> list",
+            "{Count the|Give the number of|Find the number of} words in <this> list",
             "{Say|State|Tell me} how many words {are in <this> list|<this> list has|<this> list contains}",
             "{Give|Find|State} the length of <this> list",
             "{Count|Tally} {the|all} {words|items|entries}",
@@ -132,7 +132,7 @@ LIST_FAMILIES = (
             "{Change|Convert} <these> words to {capital letters|uppercase}",
             "Use only {capital letters|uppercase}",
             "Capitalize {every letter|all letters|all the letters}",
-            "{Make|Turn} {everything|all words} uppercase",
+            "Make {everything|all words|each word} uppercase",
             "{Put|Spell} {each|every} word in {capital letters|capitals}",
         ),
         "Words",
@@ -147,9 +147,9 @@ LIST_FAMILIES = (
             "{Sort|Rank|Order} by size, smallest first",
             "{Write|Type} <these> numbers again, {smallest|lowest} first",
             "Line up <these> {numbers|figures} from {least to greatest|lowest to highest}",
-            "{Give|Say} <these> {values|figures} in order of size",
+            "{Give|Say} <these> {values|figures} in order, {smallest|lowest} first",
             "{Rank|Rewrite|Copy} <these> {numbers|figures} from {small to large|lowest to highest}",
-            "Begin with the {smallest|lowest} and end with the {largest|highest}",
+            "Begin with the {smallest and end with the largest|lowest and end with the highest}",
         ),
         "Numbers",
     ),
@@ -168,7 +168,8 @@ LIST_FAMILIES = (
             "How many does have in all",
             "How many does have altogether",
             "has and buys more How many does have in all",
-            "counts on and on How many is that",
+            "counts on and on How many is that in all",
+            "counts on and on How many is that altogether",
         ),
     ),
     Family(
