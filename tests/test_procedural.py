@@ -6,18 +6,21 @@ import asyncio
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import alpaca_procedural
 import pytest
-from alpaca_procedural import QuotaOptions
+from alpaca_procedural import PER_LABEL, ROWS, QuotaOptions, alpaca_teachers
 from alpaca_procedural.families import FAMILIES
 from alpaca_procedural.quota import Quota
 from alpaca_procedural.teacher import ProceduralTeacher, families_wanted, nearest_family
 from alpaca_procedural.wording import Task, expand, write
 from alpaca_prompts import SelfInstructOptions
 from alpaca_prompts.self_instruct import SelfInstruct
+from alpaca_rouge import RougeOptions
+from alpaca_rouge.filter import Rouge
 from alpaca_rules import AsciiStartOptions, KeywordOptions, LengthOptions
 from alpaca_rules.rules import AsciiStart, Keywords, Length, Punctuation, WriteAProgram
 
@@ -193,6 +196,29 @@ def test_the_quota_counts_what_the_whole_chain_kept() -> None:
     assert quota.judge(candidate) == Reject("quota of 2 for sort_numbers reached")
     assert quota.judge(Candidate("i", "", "o", label="capitals")) == Keep()
     assert quota.judge(Candidate("i", "", "o")) == Keep()
+
+
+def test_the_default_run_fills_the_quotas_from_few_requests() -> None:
+    """Enough of every family is left after ROUGE-L 0.7: all but the slowest reach their quota in 600 requests."""
+    teacher_spec, filters = next(iter(alpaca_teachers())), [Rouge(RougeOptions()), Quota(QuotaOptions())]
+    prompt = SelfInstruct(SelfInstructOptions(examples=teacher_spec.defaults["prompt.examples"]))
+    seeds, teacher = practice_seeds(), ProceduralTeacher()
+    for seed in seeds:
+        filters[0].kept(Example(seed.instruction, seed.input, seed.output, id=seed.id))
+    kept: Counter[str] = Counter()
+    requests = 0
+    while kept.total() < ROWS:
+        request = prompt.request(requests, Random(requests), seeds, [])
+        reply = asyncio.run(teacher.complete(request))
+        for task in prompt.parse(request, reply):
+            candidate = replace(task, label=reply.labels[task.number])
+            if all(filter.judge(candidate) == Keep() for filter in filters):
+                for filter in filters:
+                    filter.kept(Example(task.instruction, task.input, task.output, label=candidate.label))
+                kept[candidate.label] += 1
+        requests += 1
+    assert requests <= 600
+    assert set(kept) == set(FAMILIES) and min(kept.values()) >= PER_LABEL - 40
 
 
 def test_a_quota_below_one_is_refused() -> None:
