@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +28,11 @@ class Scores:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, scores: Mapping[str, Any]) -> Scores:
+        """What ``as_dict`` gave, also through JSON."""
+        return cls(**{**scores, "samples": tuple(scores["samples"])})
 
 
 def evaluate(model: LocalTeacher, examples: Sequence[Example], max_new_tokens: int = 512) -> Scores:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 from alpaca_core.config import Config
 from alpaca_core.dataset import split, write_jsonl, write_rows
-from alpaca_core.errors import AlpacaError, ConfigError, Stopped
+from alpaca_core.errors import ConfigError, Stopped
 from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
 from alpaca_core.generate import Plan as GenerationPlan
 from alpaca_core.generate import Progress, generate
@@ -104,6 +105,7 @@ def generate_stage(config: Config, parts: Parts, folder: RunFolder, watch: Watch
     written and the summary says so; then the error goes on to the caller.
     """
     store = folder.store
+    heldout = heldout or (folder.path / HELDOUT).exists()  # what was set aside once stays so
     plan = GenerationPlan(
         store=store,
         teacher=parts.teacher,
@@ -116,21 +118,24 @@ def generate_stage(config: Config, parts: Parts, folder: RunFolder, watch: Watch
         on_progress=watch.generating,
     )
     started = time.monotonic()
-    status = "failed"
     try:
         asyncio.run(_generate(plan))
         status = "done"
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    except AlpacaError as exc:
-        status = "stopped" if exc.exit_code == Stopped.exit_code else "failed"
+    except BaseException as exc:
+        status = _status(exc)
         raise
     finally:
         seconds = float(store.get("seconds") or 0) + time.monotonic() - started
         store.set("seconds", str(seconds))
         outcome = _write_dataset(config, folder, status, seconds, heldout)
     return outcome
+
+
+def _status(error: BaseException) -> str:
+    """summary.json's ``status`` after ``error``."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return "stopped" if getattr(error, "exit_code", 1) == Stopped.exit_code else "failed"
 
 
 async def _generate(plan: GenerationPlan) -> None:
@@ -229,13 +234,21 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
         outcome = generate_stage(config, parts, folder, watch, heldout=True)
         if config.trainer is None:
             return outcome
-        watch.stage("train")
-        result = train_stage(config, folder, watch)
-        outcome.summary["training"] = training_summary(result)
-        write_summary(out, outcome.summary)
-        watch.stage("evaluate")
-        evaluate_stage(config, host, result, outcome, watch)
-        write_summary(out, outcome.summary)
+        summary = outcome.summary
+        try:
+            summary["status"] = "training"
+            write_summary(out, summary)
+            watch.stage("train")
+            result = train_stage(config, folder, watch)
+            summary["training"] = training_summary(result)
+            watch.stage("evaluate")
+            evaluate_stage(config, host, folder, result, outcome, watch)
+            summary["status"] = "done"
+        except BaseException as exc:
+            summary["status"] = _status(exc)
+            raise
+        finally:
+            write_summary(out, summary)
     return outcome
 
 
@@ -243,7 +256,8 @@ def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResul
     """Train on the run's dataset. A trainer, a setting or a dataset that changed since starts the training anew."""
     assert config.trainer is not None
     job = train_job(config, folder.path / DATA, folder.path)
-    wanted = hashlib.sha256(job.data.read_bytes() + repr((config.trainer.name, job)).encode()).hexdigest()
+    settings = repr((config.trainer.name, replace(job, data=Path(), out=Path())))  # wherever the folder lies
+    wanted = hashlib.sha256(job.data.read_bytes() + settings.encode()).hexdigest()
     before = folder.store.get("training")
     if before not in (None, wanted):
         watch.note("The data or the training settings have changed: the training starts anew.")
@@ -272,22 +286,39 @@ def open_model(host: PluginHost, model: str, *, device: str = "auto", batch_size
     return teacher
 
 
-def evaluate_stage(config: Config, host: PluginHost, result: TrainResult, outcome: Outcome, watch: Watcher) -> None:
-    """Score the student before and after training on the held-out rows, beside two baselines that need no model."""
+def evaluate_stage(
+    config: Config, host: PluginHost, folder: RunFolder, result: TrainResult, outcome: Outcome, watch: Watcher
+) -> None:
+    """Score the student before and after training on the held-out rows, beside two baselines that need no model.
+
+    Scores of the same model on the same rows are taken from the journal.
+    """
     train, held_out = outcome.train, outcome.held_out
     if not held_out:
         watch.note("No rows were held out: nothing to evaluate.")
         return
-    started = time.monotonic()
-    outcome.before = score(config, host, result.base, held_out)
-    outcome.after = score(config, host, str(result.model), held_out)
-    outcome.baselines = {"most_frequent": most_frequent(train, held_out), "nearest": nearest(train, held_out)}
+    key = f"evaluation of {folder.store.get('training')}, {config.evaluation}"
+    stored = json.loads(folder.store.get(key) or "{}")
+    if not stored:
+        started = time.monotonic()
+        scores = {
+            "before": score(config, host, result.base, held_out),
+            "after": score(config, host, str(result.model), held_out),
+            "most_frequent": most_frequent(train, held_out),
+            "nearest": nearest(train, held_out),
+        }
+        stored = {name: of.as_dict() for name, of in scores.items()}
+        stored["seconds"] = round(time.monotonic() - started, 2)
+        folder.store.set(key, json.dumps(stored))
+    outcome.before, outcome.after = Scores.from_dict(stored["before"]), Scores.from_dict(stored["after"])
+    baselines = {name: stored[name] for name in ("most_frequent", "nearest")}
+    outcome.baselines = {name: Scores.from_dict(of) for name, of in baselines.items()}
     outcome.summary["evaluation"] = {
         "heldout": len(held_out),
-        "before": outcome.before.as_dict(),
-        "after": outcome.after.as_dict(),
-        "baselines": {name: scores.as_dict() for name, scores in outcome.baselines.items()},
-        "seconds": round(time.monotonic() - started, 2),
+        "before": stored["before"],
+        "after": stored["after"],
+        "baselines": baselines,
+        "seconds": stored["seconds"],
     }
 
 

@@ -80,7 +80,7 @@ def show_scores(outcome: Outcome) -> None:
     for name in ordered:
         scores = [column.by_family[name]["exact_match"] for column in columns.values()]
         learned = scores[-1] > max(scores[:-1])
-        rows.append([name, families[name]["n"], *(f"{s:.0%}" for s in scores), "" if learned else "not learned"])
+        rows.append([name, families[name]["n"], *(f"{s:.0%}" for s in scores), " " if learned else "not learned"])
     total = [f"{column.exact_match:.0%}" for column in columns.values()]
     rows.append(["all", outcome.after.n, *total, " "])
     table(["kind of task", "rows", *columns, " "], rows)
@@ -131,6 +131,6 @@ def next_steps(summary: Mapping[str, Any], folder: Path) -> list[str]:
     return lines
 
 
-def _one_line(text: str, width: int = 100) -> str:
+def _one_line(text: str, width: int = 90) -> str:
     line = " ⏎ ".join(text.split("\n"))
     return line if len(line) <= width else line[: width - 1] + "…"
