@@ -13,7 +13,7 @@ from alpaca_core.errors import ConfigError
 
 
 @click.command()
-@click.argument("model")
+@click.argument("path", metavar="MODEL")  # "model" is the teacher's, in the shared flags
 @click.option(
     "--data", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Rows with the right outputs."
 )
@@ -21,7 +21,7 @@ from alpaca_core.errors import ConfigError
 @config_options()
 @json_option
 @click.pass_context
-def evaluate(ctx: click.Context, model: str, data: Path, file: Path | None, as_json: bool, **_: Any) -> None:
+def evaluate(ctx: click.Context, path: str, data: Path, file: Path | None, as_json: bool, **_: Any) -> None:
     """Score MODEL, a folder or hub id, on DATA: exact match with the outputs, in all and by kind of task.
 
     \b
@@ -39,8 +39,8 @@ def evaluate(ctx: click.Context, model: str, data: Path, file: Path | None, as_j
     rows = read_rows(data / HELDOUT if data.is_dir() else data)
     if not rows:
         raise ConfigError(f"{data} holds no rows to evaluate on.")
-    scores = score(config, host, model_path(model), rows)
-    result = {"model": model, "data": str(data), **scores.as_dict()}
+    scores = score(config, host, model_path(path), rows)
+    result = {"model": path, "data": str(data), **scores.as_dict()}
     if file is not None:
         write_text(file, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     if as_json:

@@ -1,0 +1,90 @@
+"""The README and the docs are true: their commands exist, their code runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from alpaca_core.cli.main import cli
+from alpaca_core.config import load_config
+from alpaca_core.plugins import PluginHost
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    pattern = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
+    return [(page.name, block) for page in PAGES for block in pattern.findall(page.read_text())]
+
+
+def commands() -> list[str]:
+    lines = (line for _, block in blocks("console") for line in block.splitlines())
+    return [line[2:].partition("  #")[0] for line in lines if line.startswith("$ alpacakit ")]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_shown_exists_with_its_flags(line):
+    command: click.Command = cli
+    words = shlex.split(line)[1:]
+    while isinstance(command, click.Group):
+        with click.Context(command) as ctx:
+            found = command.get_command(ctx, words.pop(0))
+        assert found is not None, line
+        command = found
+    flags = {flag for option in command.params for flag in option.opts}
+    assert {word for word in words if word.startswith("-")} <= flags, line
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if "--set" in line])
+def test_every_setting_shown_is_a_key(line):
+    words = shlex.split(line)
+    sets = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
+    flags = {}
+    for flag, key in (("--teacher", "teacher.name"), ("--trainer", "trainer.name")):
+        if flag in words:
+            flags[key] = words[words.index(flag) + 1]
+    load_config(PluginHost(), flags=flags, sets=sets, environ={})
+
+
+@pytest.mark.parametrize(("page", "code"), blocks("python"))
+def test_every_python_block_runs(page, code):
+    exec(compile(code, page, "exec"), {"__name__": "__main__"})
+
+
+def test_the_plugin_in_the_readme_installs_and_filters(tmp_path):
+    project, site = tmp_path / "project", tmp_path / "site"
+    project.mkdir()
+    (code,) = [block for page, block in blocks("python") if page == "README.md"]
+    (about,) = [block for page, block in blocks("toml") if page == "README.md"]
+    (project / "alpacakit_no_shouting.py").write_text(code)
+    (project / "pyproject.toml").write_text(about)
+    install = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--target", site, project]
+    subprocess.run([sys.executable, "-m", "pip", "install", *install], check=True)
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-m", "alpaca_core", "generate", "--filter", "no-shouting", "-n", "20", "--out", out],
+        env={"PYTHONPATH": str(site), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"no-shouting"' in (out / "run.toml").read_text()
+
+
+def test_links_between_the_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_names_the_two_commands_of_a_new_user():
+    text = (ROOT / "README.md").read_text()
+    assert re.search(r"^\$ python3 -m venv .*pip install .*alpacakit run$", text, re.MULTILINE)
+    assert re.search(r"^\$ python3 -m venv .*pip install .*pytest.*$", text, re.MULTILINE)
