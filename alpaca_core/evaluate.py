@@ -16,11 +16,14 @@ SAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Shares from 0 to 1. ``by_family`` has ``{"n", "exact_match"}`` for each label that is known. ``stop_rate`` is the
-    share of answers that ended by themselves. ``samples`` are the first rows, unselected, with the answers."""
+    """Shares from 0 to 1. ``rouge_l`` is the mean ROUGE-L F of the answers with the outputs: it tells models apart
+    where nobody can match a free text exactly. ``by_family`` has ``{"n", "exact_match"}`` for each label that is
+    known. ``stop_rate`` is the share of answers that ended by themselves. ``samples`` are the first rows, unselected,
+    with the answers."""
 
     n: int
     exact_match: float
+    rouge_l: float
     by_family: dict[str, dict[str, float]]
     stop_rate: float
     samples: tuple[dict[str, Any], ...]
@@ -97,6 +100,7 @@ def _scores(examples: Sequence[Example], answers: Sequence[Completion]) -> Score
     return Scores(
         n=len(examples),
         exact_match=_share(right),
+        rouge_l=_mean([_rouge_l(answer.text, row.output) for row, answer in zip(examples, answers, strict=True)]),
         by_family={
             name: {"n": len(families[name]), "exact_match": _share(families[name])} for name in sorted(families)
         },
@@ -115,6 +119,17 @@ def _scores(examples: Sequence[Example], answers: Sequence[Completion]) -> Score
     )
 
 
+def _rouge_l(answer: str, output: str) -> float:
+    from rapidfuzz.distance import Indel
+
+    # Indel similarity is 2 LCS / (m + n), which is ROUGE-L's F.
+    words = unicode_tokens(answer), unicode_tokens(output)
+    return Indel.normalized_similarity(*words) if all(words) else 0.0
+
+
 def _share(hits: Iterable[bool]) -> float:
-    hits = list(hits)
-    return sum(hits) / len(hits) if hits else 0.0
+    return _mean([float(hit) for hit in hits])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -45,6 +45,12 @@ def test_scores_are_shares_over_all_and_by_known_family():
     assert scores.by_family == {"colours": {"n": 1, "exact_match": 1.0}, "numbers": {"n": 2, "exact_match": 0.5}}
 
 
+def test_rouge_l_is_the_mean_over_the_answers():
+    """Half of "one two three four" and a whole one: F of 2 common words in 2 and 4 is 2/3."""
+    rows = [row("a", "one two three four"), row("b", "red")]
+    assert evaluate(Answers(a="two three", b="Red!"), rows).rouge_l == pytest.approx((2 / 3 + 1) / 2)
+
+
 def test_answers_belong_to_their_rows_whatever_order_they_are_asked_in():
     outputs = {"a": "a long answer indeed", "b": "b", "c": "a middling one"}
     rows = [row(name, text, label=name) for name, text in outputs.items()]
@@ -78,7 +84,7 @@ def test_samples_are_the_first_rows_with_their_answers():
 def test_scores_go_into_json_and_nothing_to_score_is_no_error():
     scores = evaluate(Answers(), [])
     assert json.loads(json.dumps(scores.as_dict())) == {
-        "n": 0, "exact_match": 0.0, "by_family": {}, "stop_rate": 0.0, "samples": []
+        "n": 0, "exact_match": 0.0, "rouge_l": 0.0, "by_family": {}, "stop_rate": 0.0, "samples": []
     }  # fmt: skip
 
 

@@ -84,6 +84,8 @@ def show_scores(outcome: Outcome) -> None:
     total = [f"{column.exact_match:.0%}" for column in columns.values()]
     rows.append(["all", outcome.after.n, *total, " "])
     table(["kind of task", "rows", *columns, " "], rows)
+    out()
+    out("ROUGE-L F of the answers: " + ", ".join(f"{name} {of.rouge_l:.2f}" for name, of in columns.items()))
 
 
 def show_samples(after: Scores, before: Scores | None = None) -> None:

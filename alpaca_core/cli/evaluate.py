@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from alpaca_core.cli.console import emit_json, table
+from alpaca_core.cli.console import emit_json, out, table
 from alpaca_core.cli.options import config_options, json_option, resolve
 from alpaca_core.errors import ConfigError
 
@@ -49,4 +49,6 @@ def evaluate(ctx: click.Context, path: str, data: Path, file: Path | None, as_js
     families = sorted(scores.by_family.items(), key=lambda item: -item[1]["exact_match"])
     lines = [[name, str(family["n"]), f"{family['exact_match']:.0%}"] for name, family in families]
     table(["kind of task", "rows", "exact match"], [*lines, ["all", str(scores.n), f"{scores.exact_match:.0%}"]])
+    out()
+    out(f"ROUGE-L F of the answers: {scores.rouge_l:.2f}; ended by themselves: {scores.stop_rate:.0%}")
     show_samples(scores)
