@@ -45,7 +45,8 @@ def alpaca_teachers() -> Iterable[TeacherSpec]:
                 "trainer.name": "local",
                 "trainer.student": "new:tiny",
                 "trainer.batch_size": 32,
-                "trainer.max_steps": 1500,
+                "trainer.max_steps": 2000,
+                "trainer.learning_rate": 2e-3,
             },
         )
     ]
