@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from alpaca_core.errors import TeacherError
+from alpaca_core.errors import AlpacaError, TeacherError
 from alpaca_core.ledger import Ledger
 from alpaca_core.pacing import Pacer
 from alpaca_core.protocols import Teacher
@@ -48,10 +48,11 @@ class Asker:
             error = await self._send(request, worst)
             if error is None:
                 return True
-            if self.closing and error.kind not in FATAL:
-                return False
             if error.kind in FATAL:
+                self.closing = True  # now, and not when somebody hears of it: the next in line has its turn already
                 raise error
+            if self.closing:
+                return False
             if error.kind == "bad_request":
                 self._store.failed(request.k, f"{error.kind}: {error.message}")
                 return True
@@ -75,6 +76,8 @@ class Asker:
         try:
             await self._pacer.turn(self._expected_tokens(request))
             try:
+                if self.closing:
+                    return TeacherError("connection", "not sent: the run is ending")
                 attempt = self._store.sent(request, worst)
                 sent, spent = True, worst  # whatever happens now may be billed in full
                 self.calling.add(request.k)
@@ -85,6 +88,12 @@ class Asker:
                     error = TeacherError("timeout", f"no answer in {self._timeout:g} seconds", billed=True)
                 except TeacherError as exc:
                     error = exc
+                except Exception as exc:
+                    self._store.lost(attempt, "broken", f"{type(exc).__name__}: {exc}", worst)
+                    raise AlpacaError(
+                        f"The teacher failed on request {request.k}: {type(exc).__name__}: {exc}",
+                        hint="This is a fault of the teacher's plugin: --debug shows where.",
+                    ) from exc
                 except asyncio.CancelledError:
                     self._store.lost(attempt, "cancelled", "", worst)
                     raise

@@ -7,6 +7,10 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("alpacakit", deadline=None)  # a busy machine is no bug
+settings.load_profile("alpacakit")
 
 
 @pytest.fixture

@@ -88,7 +88,9 @@ class TransformersTeacher:
     @cached_property
     def _model(self) -> Any:
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         dtype = self.options.dtype if self.options.dtype == "auto" else getattr(torch, self.options.dtype)
         model = self._load(AutoModelForCausalLM.from_pretrained, dtype=dtype)
         return model.to(self._device).eval()
@@ -137,15 +139,18 @@ class TransformersTeacher:
             system = [{"role": "system", "content": request.system}] if request.system else []
             text = self._render([*system, message])
         # BOS by id, once: some tokenizers read the text after a BOS differently when it is part of the text.
-        if words.bos_token:
-            text = text.removeprefix(words.bos_token)
-            if words.chat_template is None or self._starts_with_bos:
-                return [words.bos_token_id, *words(text, add_special_tokens=False)["input_ids"]]
-        return words(text, add_special_tokens=False)["input_ids"]
+        plain = text.removeprefix(words.bos_token or "")
+        bos = plain != text or (words.bos_token and not words.chat_template)
+        ids = words(plain, add_special_tokens=False, split_special_tokens=self._no_control_tokens)["input_ids"]
+        return [words.bos_token_id, *ids] if bos else ids
 
     @cached_property
-    def _starts_with_bos(self) -> bool:
-        return self._render([{"role": "user", "content": "content"}]).startswith(self._words.bos_token)
+    def _no_control_tokens(self) -> bool:
+        """Whether the chat template writes none after a BOS. What looks like one in a request is text then."""
+        if not self._words.chat_template:
+            return False
+        text = self._render([{"role": "user", "content": "content"}]).removeprefix(self._words.bos_token or "")
+        return not any(token in text for token in self._words.all_special_tokens)
 
     @torch.inference_mode()
     def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Completion]:
