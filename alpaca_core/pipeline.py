@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from alpaca_core.protocols import LocalTeacher, Prompt, Teacher
 from alpaca_core.records import Example, Price, Seed, TrainEvent, TrainJob, TrainResult
 from alpaca_core.runs import DATA, HELDOUT, REJECTED, RunFolder, identity, write_summary
 from alpaca_core.seeds import read_seeds, seeds_hash
+from alpaca_core.steplog import StepLog
 
 
 class Watcher(Protocol):
@@ -268,7 +269,19 @@ def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResul
             folder.store.set("training", wanted)
         watch.training(event)
 
-    result: TrainResult = config.trainer.build().train(job, on_event)
+    return run_training(config, job, on_event)
+
+
+def run_training(config: Config, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
+    """Run ``job`` with the chosen trainer, writing its steps into ``training.jsonl``."""
+    assert config.trainer is not None
+    with StepLog(job.out) as log:
+
+        def both(event: TrainEvent) -> None:
+            log.event(event)
+            on_event(event)
+
+        result: TrainResult = config.trainer.build().train(job, both)
     return result
 
 

@@ -22,7 +22,7 @@ LAYERS = """
     hookspecs
     __init__
     plugins seeds store dataset pacing ledger evaluate
-    sources asking judging
+    sources asking judging steplog
     validation
     config
     generate runs

@@ -34,7 +34,7 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
     """
     from alpaca_core.cli.progress import Screen
     from alpaca_core.dataset import read_rows, write_rows
-    from alpaca_core.pipeline import check_student, train_job, training_summary
+    from alpaca_core.pipeline import check_student, run_training, train_job, training_summary
     from alpaca_core.runs import DATA, read_summary, write_summary
 
     host, config = resolve(ctx, frozenset({"trainer", "chat_template"}))
@@ -50,10 +50,9 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
         file = folder / DATA
         if not dry_run:
             write_rows(file, rows)
-    trainer = config.trainer.build()
     job = train_job(config, file, folder, fresh=fresh)
     if dry_run:
-        plan = trainer.plan(job)
+        plan = config.trainer.build().plan(job)
         if as_json:
             emit_json({"argv": plan.argv, "env": dict(plan.env), "notes": plan.notes})
             return
@@ -64,7 +63,7 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
         return
     with Screen() as screen:
         screen.stage("train")
-        result = trainer.train(job, screen.training)
+        result = run_training(config, job, screen.training)
     summary = {**read_summary(folder), "status": "done", "training": training_summary(result)}
     write_summary(folder, summary)
     if as_json:

@@ -1,0 +1,46 @@
+"""training.jsonl: one line for each optimizer step, with its loss."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+
+from alpaca_core.dataset import write_text
+from alpaca_core.records import TrainEvent
+
+NAME = "training.jsonl"
+
+
+class StepLog:
+    """Writes the steps of a training into ``folder``. A training that goes on from a checkpoint continues the file:
+    what it does again replaces what was there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+        self._file = None
+
+    def __enter__(self) -> StepLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def event(self, event: TrainEvent) -> None:
+        """Write a ``step`` event; others pass by."""
+        if event.kind != "step":
+            return
+        if self._file is None:
+            write_text(self._path, "".join(line for line in self._lines() if json.loads(line)["step"] < event.step))
+            self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        names = ("step", "loss", "learning_rate", "tokens", "seconds")
+        self._file.write(json.dumps({name: getattr(event, name) for name in names}) + "\n")
+
+    def _lines(self) -> list[str]:
+        if not self._path.exists():
+            return []
+        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [line for line in lines if line.endswith("\n")]  # the last one may have been cut by a kill
