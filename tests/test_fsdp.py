@@ -6,8 +6,8 @@ import signal
 import time
 
 import pytest
-
 import training
+
 from alpaca_core import ConfigError, Stopped
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -152,9 +152,8 @@ def test_another_architecture_is_sharded_by_its_own_layers(data, tmp_path):
 )
 def test_the_layer_class_is_found_from_the_model(kind, layer):
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     from alpaca_fsdp.student import layers
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, num_hidden_layers=2))

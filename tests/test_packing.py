@@ -1,13 +1,12 @@
 """Packed rows: full and fair, and nothing passes from one example to another, whatever the architecture."""
 
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
-
+import torch  # noqa: TID253
 from alpaca_fsdp import losses, rows
 from alpaca_fsdp.examples import Order, Tokens
 from alpaca_fsdp.rows import share
+from hypothesis import given
+from hypothesis import strategies as st
 
 CPU = torch.device("cpu")
 LAYOUTS = {"packed": losses.PACKED, "masked": losses.MASKED}

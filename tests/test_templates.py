@@ -3,11 +3,11 @@
 import hashlib
 
 import pytest
+from alpaca_templates.alpaca import AlpacaTemplate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alpaca_core import ChatTemplate, Example
-from alpaca_templates.alpaca import AlpacaTemplate
 
 TEMPLATE = AlpacaTemplate()
 TEXT = st.text(alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from("{}%#\n \"'<s>\\")))

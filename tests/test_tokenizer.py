@@ -1,14 +1,14 @@
 """The tokenizer of new students equals sentencepiece, survives saving, and reads template and examples as one."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 import training
-from alpaca_core import Example
 from alpaca_fsdp import data, tokenizer
 from alpaca_fsdp.examples import tokenize
 from alpaca_templates.alpaca import AlpacaTemplate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alpaca_core import Example
 
 TEMPLATE = AlpacaTemplate()
 EXAMPLES = [Example(**row) for row in training.rows(60)]

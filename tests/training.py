@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from random import Random
 
-from alpaca_core import TrainJob
 from alpaca_fsdp.options import FsdpOptions, LocalOptions
 from alpaca_fsdp.trainer import FsdpTrainer, LocalTrainer
+
+from alpaca_core import TrainJob
 
 TEMPLATE = "alpaca_templates.alpaca:AlpacaTemplate"
 WORDS = "red green blue one two three four apple pear plum river stone cloud café naïve 東京 ok <s> </s>".split()
@@ -65,9 +66,8 @@ def message(events, kind: str = "ready") -> str:
 def student_folder(folder: Path, config, data: Path) -> Path:
     """A random model of ``config`` (its vocabulary is set here) with a tokenizer trained on ``data``."""
     import torch
-    from transformers import AutoModelForCausalLM
-
     from alpaca_fsdp import tokenizer
+    from transformers import AutoModelForCausalLM
 
     texts = [text for row in json.loads(data.read_text()) for text in row.values() if text]
     words = tokenizer.build(tokenizer.train(texts, 400))

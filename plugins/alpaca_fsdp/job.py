@@ -19,6 +19,7 @@ from alpaca_fsdp.recipes import resolved
 LEARNT = (
     "epochs",
     "max_steps",
+    "max_seconds",
     "batch_size",
     "max_length",
     "learning_rate",
@@ -103,11 +104,12 @@ def begin(job: Job, fresh: bool) -> TrainResult | None:
     finished = read_json(job.model / STAMP)
     if fresh:
         shutil.rmtree(job.checkpoints, ignore_errors=True)
+    elif finished is not None and finished.get("identity") == job.identity:
+        return TrainResult(**dict(finished["result"], model=job.model))
     elif started is not None:
         _same(job, started, "The checkpoints in")
     elif finished is not None:
         _same(job, finished.get("identity", {}), "The model in")
-        return TrainResult(**dict(finished["result"], model=job.model))
     elif job.model.exists():
         raise ConfigError(
             f"{job.model} is there already and was not made by this trainer.",

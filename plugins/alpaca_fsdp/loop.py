@@ -25,7 +25,9 @@ from alpaca_fsdp.world import Launcher, World, hold
 def run(job: Job, launcher: Launcher) -> None:
     """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last."""
     from accelerate.utils import set_seed
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     world = World.join(job.sharded, job.options.device)
     if world.first:
         hold(job.out / ".training.lock")
@@ -97,7 +99,7 @@ def _place(model: Any, world: World, dtype: torch.dtype) -> tuple[Any, str]:
     return model, f"sharded: {count} FSDPModule x {world.size} · {here:,} of {whole:,} parameters in the first process"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Progress:
     """What a checkpoint has to remember besides tensors."""
 
@@ -130,8 +132,10 @@ class Training:
         self.optimizer = optimizer.build(model, options)
         with self.casting:
             self.layout = losses.choose(model, examples, options.packing, world.device, dtype)
+        self.cap = options.max_seconds or math.inf
         self.step = 0
         self.progress = Progress()
+        self.begun = time.monotonic()
 
     def run(self, checkpoints: Path, launcher: Launcher) -> bool:
         """Train to the last step. False when it stopped before, as asked, with a checkpoint."""
@@ -140,25 +144,30 @@ class Training:
             self.step = restored.pop("step")
             self.progress = Progress(**restored)
             self.world.emit("note", step=self.step, steps=self.steps, message=f"going on after step {self.step}")
-        begun = time.monotonic() - self.progress.seconds
-        while self.step < self.steps:
+        self.begun = time.monotonic() - self.progress.seconds
+        while not self.over:
             stop = self._step(launcher.asked_to_stop)
-            self.progress.seconds = time.monotonic() - begun
-            self.world.emit(
-                "step",
-                step=self.step,
-                steps=self.steps,
-                loss=self.progress.loss,
-                learning_rate=optimizer.learning_rate(self.step - 1, self.steps, self.options),
-                tokens=self.progress.tokens,
-                seconds=round(self.progress.seconds, 4),
-            )
-            if stop or (self.step % self.options.save_steps == 0 and self.step < self.steps):
+            rate = self.optimizer.param_groups[0]["lr"]
+            self.world.emit("step", step=self.step, steps=self.steps, learning_rate=rate, **asdict(self.progress))
+            if not self.over and (stop or self.step % self.options.save_steps == 0):
                 checkpoint.save(checkpoints, self.step, self.model, self.optimizer, asdict(self.progress), self.world)
                 self.world.emit("checkpoint", step=self.step, steps=self.steps)
-            if stop and self.step < self.steps:
-                return False
+                if stop:
+                    return False
+        if self.step < self.steps:
+            message = f"the time cap of {self.options.max_seconds:g} s ended training before its {self.steps} steps"
+            self.world.emit("note", step=self.step, steps=self.steps, message=message)
         return True
+
+    @property
+    def over(self) -> bool:
+        return self.step >= self.steps or self.progress.seconds >= self.cap
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the step at hand. It depends on time only where the cap comes before the last step."""
+        done = max((self.step + 1) / (self.steps + 1), self.progress.seconds / self.cap)
+        return optimizer.learning_rate(done, self.options)
 
     def _step(self, asked_to_stop: bool) -> bool:
         """One optimizer step. True when some process was asked to stop."""
@@ -175,20 +184,23 @@ class Training:
             # The mean over the supervised tokens of the whole batch; FSDP divides gradients by the processes.
             (each.sum() * (self.world.size / supervised)).backward()
             found.append((examples, row, each.detach()))
-        totals = torch.stack([each.double().sum() for *_, each in found]).sum()
-        totals, stop = self.world.sum(torch.stack([totals, totals.new_tensor(float(asked_to_stop))])).tolist()
+        # One exchange per step: the loss, whether to stop, and the first process's clock.
+        loss = torch.stack([each.double().sum() for *_, each in found]).sum()
+        clock = time.monotonic() - self.begun if self.world.first else 0.0
+        loss, stop, clock = self.world.sum(
+            torch.stack([loss, loss.new_tensor(asked_to_stop), loss.new_tensor(clock)])
+        ).tolist()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-        if not (math.isfinite(totals) and torch.isfinite(norm)):
+        if not (math.isfinite(loss) and torch.isfinite(norm)):
             raise self._broken(found)
-        rate = optimizer.learning_rate(self.step, self.steps, self.options)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.rate
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
-        self.progress.loss = totals / supervised
-        self.progress.tokens += sum(len(example.ids) for example in batch)
+        tokens = self.progress.tokens + sum(len(example.ids) for example in batch)
+        self.progress = Progress(tokens, round(clock, 4), loss / supervised)
         return stop > 0
 
     def _broken(self, found: list[tuple[list[Tokens], rows.Row, torch.Tensor]]) -> AlpacaError:

@@ -22,12 +22,11 @@ def build(model: Any, options: LocalOptions) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=options.learning_rate, betas=(0.9, options.beta2), fused=True)
 
 
-def learning_rate(step: int, steps: int, options: LocalOptions) -> float:
-    """The rate of optimizer step ``step`` (from 0) of ``steps``: a straight line up over the warm-up, which takes
-    ``ceil(warmup * steps)`` steps, then down to 0 as half a cosine or a line. No step has rate 0."""
-    warm = math.ceil(options.warmup * steps)
-    if step < warm:
-        return options.learning_rate * (step + 1) / (warm + 1)
-    done = (step - warm) / max(1, steps - warm)
-    shape = {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}
+def learning_rate(done: float, options: LocalOptions) -> float:
+    """The rate when the share ``done`` of the training is behind: a straight line up over the warm-up, then down to 0
+    as half a cosine or a line."""
+    if done < options.warmup:
+        return options.learning_rate * done / options.warmup
+    rest = (done - options.warmup) / (1 - options.warmup)
+    shape = {"cosine": 0.5 * (1 + math.cos(math.pi * rest)), "linear": 1 - rest, "constant": 1.0}
     return options.learning_rate * shape[options.schedule]

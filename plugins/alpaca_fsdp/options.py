@@ -21,6 +21,9 @@ class LocalOptions:
     )
     epochs: float = option(3.0, "passes over the data")
     max_steps: int | None = option(None, "stop after so many optimizer steps (default: as many as epochs take)")
+    max_seconds: float | None = option(
+        None, "time cap: the learning rate reaches its end by then, and training stops (default: none)"
+    )
     batch_size: int = option(128, "examples per optimizer step, over all processes")
     max_length: int = option(512, "tokens per example at most; longer ones are cut on the right")
     learning_rate: float | None = option(None, "peak learning rate (default: 2e-5; new:* students have their own)")
@@ -37,7 +40,7 @@ class LocalOptions:
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "max_grad_norm", "micro_tokens", "save_steps")
-        _positive(self, "max_steps", "learning_rate", optional=True)
+        _positive(self, "max_steps", "max_seconds", "learning_rate", optional=True)
         if self.max_length < 8:
             raise ValueError(f"max_length must be at least 8, not {self.max_length}")
         if self.warmup is not None and not 0 <= self.warmup < 1:

@@ -32,7 +32,7 @@ ARCHITECTURES = {
 # Fine-tuning keeps to the published Alpaca recipe (README of tatsu-lab/stanford_alpaca).
 PUBLISHED = {"learning_rate": 2e-5, "schedule": "cosine", "warmup": 0.03, "weight_decay": 0.0, "beta2": 0.999}
 RECIPES = {
-    "new:tiny": {"learning_rate": 3e-3, "schedule": "linear", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
+    "new:tiny": {"learning_rate": 2e-3, "schedule": "linear", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
     "new:small": {"learning_rate": 1e-3, "schedule": "cosine", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
 }
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ def make(job: Job, examples: Sequence[Example], template: ChatTemplate) -> None:
 
     folder = Path(job.base)
     about = {name: job.identity[name] for name in ("data", "student", "template", "template_options", "seed")}
-    about["max_length"] = job.options.max_length
+    shape = ARCHITECTURES[job.student]
+    about |= {"max_length": job.options.max_length, "architecture": asdict(shape)}
     if (read_json(folder / STAMP) or {}).get("made_of") == about:
         return
-    shape = ARCHITECTURES[job.student]
     lines = data.fixed_lines(template)
     pieces = tokenizer.train(_fields(examples, template, lines), shape.vocabulary)
     words = tokenizer.build(pieces, lines, job.options.max_length)

@@ -14,16 +14,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import alpaca_core
-from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
+from alpaca_core import AlpacaError, ConfigError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
 from alpaca_fsdp import job as jobs
 from alpaca_fsdp.recipes import ARCHITECTURES
 
 _EVENT = "\x1e"  # the worker's mark of an event among other lines (world.EVENT, which imports torch)
+# How long OpenMP's threads spin before they sleep. By libgomp's default two trainings on the same two cores took
+# 1,300 ms a step instead of 120; spinning less costs a training alone about 4 %.
+_SPINS = "1000"
 _PATIENCE = 10.0  # seconds that workers of a dead launcher get to end by themselves
 
 
@@ -36,10 +38,11 @@ class LocalTrainer:
         self.options = options
 
     def plan(self, job: TrainJob) -> Plan:
-        """The command line of the worker. Raises MissingError when a package is not installed, and ConfigError when
-        there is no such student."""
-        _check(job.student)
-        return Plan(argv=(sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", str(_file(job))))
+        """The command line of the worker. Raises ConfigError when there is no such student."""
+        _check_student(job.student)
+        argv = (sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", str(_file(job)))
+        env = {"GOMP_SPINCOUNT": _SPINS, **self._environment()}
+        return Plan(argv, {name: os.environ.get(name, value) for name, value in env.items()}, self._notes())
 
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
         """Train, from the newest checkpoint of the same job if there is one; see ``job.begin``.
@@ -64,24 +67,29 @@ class LocalTrainer:
     def _launch(self) -> tuple[str, ...]:
         return ()
 
+    def _environment(self) -> dict[str, str]:
+        return {}
+
+    def _notes(self) -> tuple[str, ...]:
+        return ()
+
 
 class FsdpTrainer(LocalTrainer):
     """Trains in processes started by torchrun, the model sharded over them."""
 
     sharded = True
 
-    def plan(self, job: TrainJob) -> Plan:
-        """As for ``local``, under torchrun."""
-        plan = super().plan(job)
-        if self._gpus():
-            return plan
-        # torchrun would give each process a single thread.
-        threads = max(1, (os.cpu_count() or 1) // self._processes())
-        env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
-        return Plan(plan.argv, env, ("No GPU: FSDP2 runs on CPU processes over gloo.",))
-
     def _launch(self) -> tuple[str, ...]:
         return ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={self._processes()}")
+
+    def _environment(self) -> dict[str, str]:
+        if self._gpus():
+            return {}
+        # torchrun would give each process a single thread.
+        return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self._processes()))}
+
+    def _notes(self) -> tuple[str, ...]:
+        return () if self._gpus() else ("No GPU: FSDP2 runs on CPU processes over gloo.",)
 
     def _processes(self) -> int:
         return self.options.processes or self._gpus() or 2
@@ -99,14 +107,7 @@ def _file(job: TrainJob) -> Path:
     return job.out / "checkpoints" / "job.json"
 
 
-def _check(student: str) -> None:
-    packages = ["torch", "transformers", "accelerate"] + ["sentencepiece"] * student.startswith("new:")
-    for package in packages:
-        if find_spec(package) is None:
-            raise MissingError(
-                f"Training needs the package '{package}', which is not installed.",
-                hint="Install it with: pip install 'alpacakit[fsdp]'",
-            )
+def _check_student(student: str) -> None:
     if student.startswith("new:") and student not in ARCHITECTURES:
         raise ConfigError(f"There is no student {student!r}; new ones are {', '.join(ARCHITECTURES)}.")
     if student.startswith(("/", ".", "~")) and not Path(student).is_dir():
@@ -172,19 +173,15 @@ class _Worker:
             self._end()
         if self.error is not None:
             raise self.error
-        if self.stopped_at is not None:
-            raise Stopped(
-                f"Training stopped after step {self.stopped_at}; a checkpoint is written.",
-                hint="The same command goes on from there.",
-            )
-        if self.asked_to_stop:
-            raise Stopped("Training stopped before its first step.", hint="The same command starts it again.")
-        if self.result is None:
-            raise AlpacaError(
-                f"The training process ended with code {self.process.returncode}:\n" + "".join(self.tail).rstrip(),
-                hint=f"All that it said is in {self.log}",
-            )
-        return self.result
+        if self.result is not None:
+            return self.result
+        if self.asked_to_stop or self.stopped_at is not None:
+            where = "" if self.stopped_at is None else f" after step {self.stopped_at}, with a checkpoint"
+            raise Stopped(f"Training stopped{where}.", hint="The same command goes on from the last checkpoint.")
+        raise AlpacaError(
+            f"The training process ended with code {self.process.returncode}:\n" + "".join(self.tail).rstrip(),
+            hint=f"All that it said is in {self.log}",
+        )
 
     def _read(self) -> None:
         with self.log.open("a", encoding="utf-8") as log:
