@@ -165,9 +165,10 @@ class Training:
 
     @property
     def rate(self) -> float:
-        """The learning rate of the step at hand. It depends on time only where the cap comes before the last step."""
-        done = max((self.step + 1) / (self.steps + 1), self.progress.seconds / self.cap)
-        return optimizer.learning_rate(done, self.options)
+        """The learning rate of the step at hand. The time cap has no say in its first half, so that a training which
+        keeps well within it is the same on every machine; after that it counts double, to be through in time."""
+        late = 2 * self.progress.seconds / self.cap - 1
+        return optimizer.learning_rate(max((self.step + 1) / (self.steps + 1), late), self.options)
 
     def _step(self, asked_to_stop: bool) -> bool:
         """One optimizer step. True when some process was asked to stop."""

@@ -47,6 +47,7 @@ def alpaca_teachers() -> Iterable[TeacherSpec]:
                 "trainer.batch_size": 32,
                 "trainer.max_steps": 2000,
                 "trainer.learning_rate": 2e-3,
+                "trainer.max_seconds": 300.0,  # three times what two cores take: for machines much slower
             },
         )
     ]
