@@ -47,7 +47,8 @@ class LocalTrainer:
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
         """Train, from the newest checkpoint of the same job if there is one; see ``job.begin``.
 
-        SIGINT and SIGTERM make the worker write a checkpoint and raise Stopped; a second one ends it at once.
+        SIGINT and SIGTERM make the worker write a checkpoint; then the first raises KeyboardInterrupt, the other
+        Stopped. A second one ends the worker at once.
         """
         plan = self.plan(job)
         decided = jobs.decide(job, self.sharded)
@@ -155,7 +156,7 @@ class _Worker:
         self.result: TrainResult | None = None
         self.error: AlpacaError | None = None
         self.stopped_at: int | None = None
-        self.asked_to_stop = False
+        self.asked_to_stop: int | None = None  # by this signal
         self.process = subprocess.Popen(
             plan.argv,
             env={**os.environ, **plan.env, "ALPACAKIT_LAUNCHED": str(os.getpid())},
@@ -175,6 +176,8 @@ class _Worker:
             raise self.error
         if self.result is not None:
             return self.result
+        if self.asked_to_stop == signal.SIGINT:
+            raise KeyboardInterrupt
         if self.asked_to_stop or self.stopped_at is not None:
             where = "" if self.stopped_at is None else f" after step {self.stopped_at}, with a checkpoint"
             raise Stopped(f"Training stopped{where}.", hint="The same command goes on from the last checkpoint.")
@@ -220,12 +223,12 @@ class _Worker:
             for name, handler in before.items():
                 signal.signal(name, handler)
 
-    def _stop(self, *_: Any) -> None:
+    def _stop(self, name: int, *_: Any) -> None:
         pipe = self.process.stdin
         if self.asked_to_stop or pipe is None or pipe.closed:
             self._end()
             return
-        self.asked_to_stop = True
+        self.asked_to_stop = name
         try:
             os.write(pipe.fileno(), b"s")
         except BrokenPipeError:
