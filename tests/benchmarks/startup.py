@@ -1,6 +1,6 @@
 """How long the light commands take, as a user waits for them: the whole process, median of ten.
 
-    python tests/benchmarks/startup.py
+python tests/benchmarks/startup.py
 """
 
 from __future__ import annotations
