@@ -10,12 +10,14 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from alpaca_core.errors import ConfigError
+from alpaca_core.jsonfiles import decode, no_object, no_text
+from alpaca_core.jsonfiles import records as read_json
 from alpaca_core.records import Example
 
 _IN_A_RUN = "alpaca_data.json"
@@ -35,18 +37,18 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     its ``problems`` name each mistake with its row (or, in JSON Lines, its line) and field, twenty at most.
     """
     path = path / _IN_A_RUN if path.is_dir() else path
-    records: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     problems: list[str] = []
-    for place, record in _parse(path, _text(path)):
+    for place, record in read_json(_text(path)):
         mistakes = _mistakes(record)
         problems += (f"{place}: {mistake}" for mistake in mistakes)
         if not mistakes:
-            records.append(record | {"input": record.get("input") or ""})
+            rows.append(record | {"input": record.get("input") or ""})
     if problems:
         more = len(problems) - _MOST_PROBLEMS
         shown = problems[:_MOST_PROBLEMS] + ([f"… and {more:,} more"] if more > 0 else [])
         raise ConfigError(f"The rows of {path} cannot be used:", problems=shown, hint=_HINT)
-    return records
+    return rows
 
 
 def example(record: Mapping[str, Any], number: int) -> Example:
@@ -122,62 +124,16 @@ def _hash(seed: int, id: str) -> bytes:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")  # a byte order mark, which some editors write, is skipped
+        data = path.read_bytes()
     except FileNotFoundError as exc:
         raise ConfigError(f"There is no file {path} to read rows from.", hint="Check the path.") from exc
-    except UnicodeDecodeError as exc:
-        line = exc.object.count(b"\n", 0, exc.start) + 1
-        raise ConfigError(
-            f"The rows of {path} cannot be used:",
-            problems=[f"line {line}: byte 0x{exc.object[exc.start]:02x} is not UTF-8"],
-            hint="Save the file as UTF-8.",
-        ) from exc
-
-
-def _parse(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    """Each record with its place; one that is not JSON comes as the ValueError that says so."""
-    if not text.lstrip().startswith("["):
-        for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: JSON text may hold U+2028
-            if line.strip():
-                yield f"line {number}", _json(line)
-        return
-    rows = _json(text)
-    if isinstance(rows, list):
-        yield from ((f"row {number}", row) for number, row in enumerate(rows, start=1))
-    else:
-        yield f"line {getattr(rows, 'lineno', 1)}", rows
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as exc:
-        return exc
-    except (ValueError, RecursionError):
-        return ValueError("a number or a nesting without end")
+    return decode(data, f"The rows of {path}")
 
 
 def _mistakes(record: Any) -> list[str]:
-    if isinstance(record, ValueError):
-        return [f"not JSON: {getattr(record, 'msg', record)}"]
-    if not isinstance(record, dict):
-        return [f"expected a JSON object, found {type(record).__name__}"]
-    mistakes = []
-    for field in ("instruction", "input", "output"):
-        value = record.get(field)
-        if value is None:
-            if field != "input":
-                mistakes.append(f"{field}: missing")
-        elif not isinstance(value, str):
-            mistakes.append(f"{field}: expected text, found {type(value).__name__}")
-        elif not _is_unicode(value):
-            mistakes.append(f"{field}: half of a surrogate pair, which is not text")
-    return mistakes
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    if mistake := no_object(record):
+        return [mistake]
+    fields = {"instruction": record.get("instruction"), "output": record.get("output")}
+    if record.get("input") is not None:
+        fields["input"] = record["input"]
+    return [f"{name}: {mistake}" for name, value in fields.items() if (mistake := no_text(value))]

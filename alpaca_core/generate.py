@@ -138,9 +138,9 @@ class _Generation:
                 self.starved |= self.yields_nothing()
                 if self.kept >= plan.settings.num_examples or self.starved:
                     self.close()
-        if self.trouble is not None:
-            raise self.trouble
         if self.kept < plan.settings.num_examples:
+            if self.trouble is not None:
+                raise self.trouble
             self.explain()
         return self.progress()
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from alpaca_core.errors import ConfigError
+from alpaca_core.jsonfiles import decode, no_object, no_text, records
 from alpaca_core.records import Seed
 
 _BUNDLED = "seed_tasks.jsonl"
@@ -40,7 +40,7 @@ def read_seeds(path: Path | None) -> list[Seed]:
     problems: list[str] = []
     seeds: list[Seed] = []
     places: dict[str, str] = {}  # id -> where it was first seen
-    for number, (place, record) in enumerate(_records(text), start=1):
+    for number, (place, record) in enumerate(records(text), start=1):
         seed = _seed(record, f"row_{number}")
         if isinstance(seed, Seed) and seed.id in places:
             seed = [f"id: {seed.id!r} is already the id of {places[seed.id]}"]
@@ -76,46 +76,13 @@ def _text(path: Path | None) -> str:
         ) from exc
     except OSError as exc:
         raise ConfigError(f"The seed tasks in {path} cannot be read: {exc.strerror}.") from exc
-    try:
-        return data.decode("utf-8-sig")  # a byte order mark, which some editors write, is skipped
-    except UnicodeDecodeError as exc:
-        line = data.count(b"\n", 0, exc.start) + 1
-        raise ConfigError(
-            f"The seed tasks in {path} cannot be used:",
-            problems=[f"line {line}: byte 0x{data[exc.start]:02x} is not UTF-8"],
-            hint="Save the file as UTF-8.",
-        ) from exc
-
-
-def _records(text: str) -> Iterator[tuple[str, Any]]:
-    """Each record with its place. A record that is not JSON comes as the ValueError that says so."""
-    if text.lstrip().startswith("["):
-        rows = _json(text)
-        if isinstance(rows, list):
-            yield from ((f"row {number}", row) for number, row in enumerate(rows, start=1))
-        else:
-            yield f"line {getattr(rows, 'lineno', 1)}", rows
-        return
-    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: JSON text may hold U+2028
-        if line.strip():
-            yield f"line {number}", _json(line)
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as exc:
-        return exc
-    except (ValueError, RecursionError):  # an endless number, or brackets without end
-        return ValueError("too big")
+    return decode(data, f"The seed tasks in {path}")
 
 
 def _seed(record: Any, default_id: str) -> Seed | list[str]:
     """The seed task in ``record``, or every mistake in it."""
-    if isinstance(record, ValueError):
-        return [f"not JSON: {getattr(record, 'msg', record)}"]
-    if not isinstance(record, dict):
-        return [f"expected a JSON object, found {type(record).__name__}"]
+    if mistake := no_object(record):
+        return [mistake]
     row, prefix = record, ""
     mistakes = []
     if "instances" in record or "output" not in record:
@@ -132,20 +99,8 @@ def _seed(record: Any, default_id: str) -> Seed | list[str]:
         f"{prefix}output": row.get("output"),
     }
     for name, value in fields.items():
-        if value is None:
-            mistakes.append(f"{name}: missing")
-        elif not isinstance(value, str):
-            mistakes.append(f"{name}: expected text, found {type(value).__name__}")
+        if mistake := no_text(value):
+            mistakes.append(f"{name}: {mistake}")
         elif not value.strip() and not name.endswith("input"):
             mistakes.append(f"{name}: empty")
-        elif not _is_unicode(value):
-            mistakes.append(f"{name}: half of a surrogate pair, which is not text")
     return mistakes or Seed(*fields.values())
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -21,6 +21,7 @@ LAYERS = """
     specs protocols
     hookspecs
     __init__
+    jsonfiles
     plugins seeds store dataset pacing ledger evaluate
     sources asking judging steplog
     validation
