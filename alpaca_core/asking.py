@@ -17,10 +17,21 @@ FATAL = frozenset({"auth", "permission", "not_found", "quota"})
 
 
 class Asker:
-    """Asks requests of one teacher, and journals whatever happens before anything else is done with it."""
+    """Asks requests of one teacher, and journals whatever happens before anything else is done with it.
+
+    ``proven`` says that the teacher has answered this run before.
+    """
 
     def __init__(
-        self, teacher: Teacher, store: Store, pacer: Pacer, ledger: Ledger, *, attempts: int, timeout: float
+        self,
+        teacher: Teacher,
+        store: Store,
+        pacer: Pacer,
+        ledger: Ledger,
+        *,
+        attempts: int,
+        timeout: float,
+        proven: bool = False,
     ) -> None:
         self._teacher = teacher
         self._store = store
@@ -28,9 +39,11 @@ class Asker:
         self._ledger = ledger
         self._attempts = attempts
         self._timeout = timeout
+        self._proven = proven
         self._answer_tokens = 0.0  # mean length of the answers so far
         self.closing = False  # send nothing more; what is in flight may come home
         self.calling: set[int] = set()  # the requests that are with the teacher now
+        self.failures: dict[int, int] = {}  # errors so far of the requests that are being tried again
 
     async def ask(self, request: Request) -> bool:
         """Ask until the request is settled: there is a reply, or it is given up. False: nothing more may be sent now,
@@ -38,48 +51,58 @@ class Asker:
 
         Raises TeacherError for what concerns the whole run (``FATAL``) and Stopped when the pacer's patience ends.
         """
+        try:
+            return await self._ask(request)
+        finally:
+            self.failures.pop(request.k, None)
+
+    async def _ask(self, request: Request) -> bool:
         tries = 0
+        others = self._pacer.successes
         while not self.closing:
             worst = self._ledger.worst(request)
             if not self._ledger.affords(worst):
                 return False
             self._ledger.reserve(worst)
-            before = self._pacer.successes
-            error = await self._send(request, worst)
+            error, sent = await self._send(request, worst)
             if error is None:
                 return True
-            if error.kind in FATAL:
+            if error.kind in FATAL or (error.kind == "bad_request" and not self._proven):
                 self.closing = True  # now, and not when somebody hears of it: the next in line has its turn already
                 raise error
             if self.closing:
                 return False
             if error.kind == "bad_request":
-                self._store.failed(request.k, f"{error.kind}: {error.message}")
-                return True
-            if error.kind in ("rate_limit", "overloaded"):
-                self._pacer.slow_down(error.retry_after, error.limits)
+                return self._give_up(request, error)
+            if error.kind == "rate_limit" or (error.kind == "overloaded" and error.retry_after is not None):
+                self._pacer.slow_down(error, sent)
                 continue  # the provider is busy: that is nobody's fault, and uses up no try
-            self._pacer.failed()
+            self._pacer.failed(error, sent)
+            self.failures[request.k] = self.failures.get(request.k, 0) + 1
             # While nothing at all succeeds it is an outage, which must not use up a request's tries.
-            if self._pacer.successes > before:
+            if self._pacer.successes > others:
                 tries += 1
+                others = self._pacer.successes
             if tries >= self._attempts:
-                self._store.failed(request.k, f"{error.kind}: {error.message}")
-                return True
+                return self._give_up(request, error)
             await asyncio.sleep(min(30.0, 0.5 * 2.0**tries) * random.uniform(0.5, 1.0))
         return False
 
-    async def _send(self, request: Request, worst: float | None) -> TeacherError | None:
-        """One attempt. Settles ``worst`` in every case."""
+    def _give_up(self, request: Request, error: TeacherError) -> bool:
+        self._store.failed(request.k, f"{error.kind}: {error.message}")
+        return True
+
+    async def _send(self, request: Request, worst: float | None) -> tuple[TeacherError | None, float]:
+        """One attempt: its error, or None, and when it was sent. Settles ``worst`` in every case."""
         spent: float | None = 0.0
-        sent = False
+        journalled = False
         try:
-            await self._pacer.turn(self._expected_tokens(request))
+            sent = await self._pacer.turn(self._expected_tokens(request))
             try:
                 if self.closing:
-                    return TeacherError("connection", "not sent: the run is ending")
+                    return TeacherError("connection", "not sent: the run is ending"), sent
                 attempt = self._store.sent(request, worst)
-                sent, spent = True, worst  # whatever happens now may be billed in full
+                journalled, spent = True, worst  # whatever happens now may be billed in full
                 self.calling.add(request.k)
                 try:
                     async with asyncio.timeout(self._timeout):
@@ -88,31 +111,34 @@ class Asker:
                     error = TeacherError("timeout", f"no answer in {self._timeout:g} seconds", billed=True)
                 except TeacherError as exc:
                     error = exc
+                except asyncio.CancelledError:
+                    self._store.lost(attempt, "cancelled", "", worst)
+                    raise
                 except Exception as exc:
                     self._store.lost(attempt, "broken", f"{type(exc).__name__}: {exc}", worst)
                     raise AlpacaError(
                         f"The teacher failed on request {request.k}: {type(exc).__name__}: {exc}",
                         hint="This is a fault of the teacher's plugin: --debug shows where.",
                     ) from exc
-                except asyncio.CancelledError:
-                    self._store.lost(attempt, "cancelled", "", worst)
-                    raise
                 else:
-                    spent = self._ledger.cost(reply.usage)
+                    counted = reply.usage.prompt_tokens or reply.usage.completion_tokens
+                    # A server that reports no usage may still bill: what it cannot be shown is counted at its worst.
+                    spent = self._ledger.cost(reply.usage) if counted else worst
                     self._store.answered(attempt, request.k, reply, spent)
+                    self._proven = True
                     self._answer_tokens += (reply.usage.completion_tokens - self._answer_tokens) / (
                         self._pacer.successes + 1
                     )
                     self._pacer.answered(reply.limits)
-                    return None
-                spent = worst if error.billed else 0.0 if worst is not None else None
+                    return None, sent
+                spent = worst if error.billed else 0.0
                 self._store.lost(attempt, error.kind, error.message, spent)
-                return error
+                return error, sent
             finally:
                 self.calling.discard(request.k)
                 self._pacer.done()
         finally:
-            self._ledger.settle(worst, spent if sent else 0.0)
+            self._ledger.settle(worst, spent if journalled else 0.0)
 
     def _expected_tokens(self, request: Request) -> int:
         """Prompt and answer; four characters a token, and the mean answer once one is known."""

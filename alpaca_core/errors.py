@@ -90,4 +90,4 @@ class TeacherError(AlpacaError):
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]
-        return {"auth": 3, "permission": 3, "not_found": 2, "quota": 4}.get(self.kind, 1)
+        return {"auth": 3, "permission": 3, "not_found": 2, "bad_request": 2, "quota": 4}.get(self.kind, 1)

@@ -14,12 +14,14 @@ import asyncio
 import contextlib
 import math
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
+from typing import Any
 
 from alpaca_core.asking import Asker
 from alpaca_core.config import Generation
@@ -53,6 +55,8 @@ class Progress:
     seconds: float
     arrived: int
     waiting: float  # seconds of a common pause that are left
+    trouble: str = ""  # the newest error since the last good reply
+    closing: bool = False  # nothing more is asked; what is in flight comes home
 
     @property
     def eta(self) -> float | None:
@@ -99,12 +103,13 @@ class _Generation:
             plan.ledger,
             attempts=settings.attempts,
             timeout=settings.timeout,
+            proven=bool(plan.store.settled()),
         )
         self.tasks: dict[int, asyncio.Task[bool]] = {}  # by request: asked and not settled
         self.settled = plan.store.settled()  # answered or given up, and not judged yet
         self.frontier = 0  # every request below is judged
         self.wake = asyncio.Event()
-        self.trouble: BaseException | None = None
+        self.trouble: Exception | None = None
         self.interrupted: int | None = None
         self.starved = False
         self.items = 1  # rows asked for by one request
@@ -122,40 +127,45 @@ class _Generation:
         plan.store.forget_verdicts()
         plan.chain.told(plan.seeds)
         self.items = max(1, self.request(0).items)
-        self.judge_settled()
-        self.recent.clear()
         with _signals(self.interrupt):
+            await self.judge_settled()
+            self.recent.clear()
             while True:
-                self.send_due()
-                plan.on_progress(self.progress())
-                if not self.tasks:
-                    break
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(0.5):
-                        await self.wake.wait()
-                self.wake.clear()
-                self.judge_settled()
+                try:
+                    self.send_due()
+                    plan.on_progress(self.progress())
+                    if not self.tasks:
+                        break
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0.5):
+                            await self.wake.wait()
+                    self.wake.clear()
+                    if self.trouble is None:
+                        await self.judge_settled()
+                except Exception as exc:  # what is in flight is paid: it comes home before anything is said
+                    self.trouble = self.trouble or exc
                 self.starved |= self.yields_nothing()
-                if self.kept >= plan.settings.num_examples or self.starved:
+                if self.trouble or self.starved or self.kept >= plan.settings.num_examples:
                     self.close()
-        if self.kept < plan.settings.num_examples:
-            if self.trouble is not None:
-                raise self.trouble
+        if self.interrupted is not None or self.kept < plan.settings.num_examples:
             self.explain()
         return self.progress()
 
     def send_due(self) -> None:
-        """Ask the lowest requests without a reply: no more than the missing rows need and the budget allows."""
+        """Ask the lowest requests without a reply: no more than the missing rows need and the budget allows.
+
+        The request at the frontier is always due, since every reply behind it waits for it. While it fails, one
+        request more is due after each failure: if that one succeeds it was no outage, and the failure counts.
+        """
         settings = self.plan.settings
         need = self.need()
+        extra = min(2 * settings.attempts, max(0, self.asker.failures.get(self.frontier, 0) - 1))
         k = self.frontier
-        while (
-            not self.asker.closing
-            and len(self.tasks) < settings.concurrency
-            and len(self.tasks) + len(self.settled) < need
-        ):
+        while need and not self.asker.closing and len(self.tasks) < settings.concurrency + extra:
             while k in self.settled or k in self.tasks:
                 k += 1
+            if k != self.frontier and len(self.tasks) + len(self.settled) >= need + extra:
+                return
             if self.plan.prompt.uses_kept and self.frontier < (k // settings.block - 1) * settings.block:
                 return
             request = self.request(k)
@@ -171,7 +181,7 @@ class _Generation:
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
-            self.trouble = self.trouble or error
+            self.trouble = self.trouble or (error if isinstance(error, Exception) else RuntimeError(str(error)))
             self.close()
         elif task.result():
             self.settled.add(k)
@@ -204,12 +214,13 @@ class _Generation:
 
     # ── judging ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def judge_settled(self) -> None:
-        """Judge every reply whose predecessors are all judged."""
+    async def judge_settled(self) -> None:
+        """Judge every reply whose predecessors are all judged. Lets replies that come in meanwhile be received."""
         while self.frontier in self.settled:
-            self.settled.discard(self.frontier)
             self.judge(self.frontier)
+            self.settled.discard(self.frontier)
             self.frontier += 1
+            await asyncio.sleep(0)
 
     def judge(self, k: int) -> None:
         found = self.plan.store.reply(k)
@@ -272,29 +283,44 @@ class _Generation:
             seconds=time.monotonic() - self.started,
             arrived=self.pacer.successes,
             waiting=self.pacer.waiting,
+            trouble=self.pacer.trouble.message if self.pacer.trouble else "",
+            closing=self.asker.closing,
         )
 
     def explain(self) -> None:
-        """Raise what kept the run from its target."""
+        """Raise what ended the run before its target."""
         have = f"{self.kept:,} of {self.plan.settings.num_examples:,} rows are kept"
+        again = "Run the same command again to go on."
         if self.interrupted == signal.SIGINT:
             raise KeyboardInterrupt
         if self.interrupted is not None:
-            raise Stopped(f"Stopped by a signal; {have}.", hint="Run the same command again to go on.")
+            raise Stopped(f"Stopped by a signal; {have}.", hint=again)
+        if self.trouble is not None:
+            raise self.trouble
         ledger = self.plan.ledger
         if not ledger.affords(ledger.worst(self.request(self.frontier))):
             raise Stopped(
                 f"The budget of ${ledger.budget:g} is used up (${ledger.spent:.4f} spent); {have}.",
                 hint="Go on with a larger one: --budget DOLLARS",
             )
-        if self.starved:
-            top = max(self.rejected, key=lambda name: self.rejected[name], default="parse")
+        if not self.starved:
+            raise Stopped(f"Nothing more could be asked; {have}.", hint=again)
+        if self.failed > self.judged_replies:
             raise Stopped(
-                f"The last {LAST} replies brought {sum(self.recent)} rows; {have}.",
-                hint=f"Most candidates were rejected by '{top}' ({self.rejected.get(top, 0):,}): see rejected.jsonl,"
-                " and change the filter, the prompt or the seed tasks.",
+                f"{self.failed:,} requests were refused, the last one so: {self.plan.store.last_failure()}; {have}.",
+                hint="Change what the provider refuses, and start over with --fresh.",
             )
-        raise Stopped(f"Nothing more could be asked; {have}.", hint="Run the same command again to go on.")
+        if not self.candidates:
+            raise Stopped(
+                f"No reply held a single task; {have}.",
+                hint="The replies are in run.db. Try another model or another prompt.",
+            )
+        top = max(self.rejected, key=lambda name: self.rejected[name], default="parse")
+        raise Stopped(
+            f"The last {LAST} replies brought {sum(self.recent)} rows; {have}.",
+            hint=f"Most candidates were rejected by '{top}' ({self.rejected.get(top, 0):,}): see rejected.jsonl,"
+            " and change the filter, the prompt or the seed tasks.",
+        )
 
 
 class _signals:
@@ -302,23 +328,22 @@ class _signals:
 
     def __init__(self, interrupt: Callable[[int], None]) -> None:
         self._interrupt = interrupt
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # whoever runs us there deals with signals
         loop = asyncio.get_running_loop()
-        try:
-            loop.add_signal_handler(signal.SIGINT, self._first)
-            loop.add_signal_handler(signal.SIGTERM, self._interrupt, signal.SIGTERM)
-        except (RuntimeError, ValueError, NotImplementedError):
-            pass  # not the main thread: whoever runs us there deals with signals
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        loop.add_signal_handler(signal.SIGINT, self._first)
+        loop.add_signal_handler(signal.SIGTERM, self._interrupt, signal.SIGTERM)
 
     def _first(self) -> None:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, self._before[signal.SIGINT])
         self._interrupt(signal.SIGINT)
 
     def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.remove_signal_handler(signum)
-            except (RuntimeError, ValueError, NotImplementedError):
-                pass
+        for number, handler in self._before.items():
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alpaca_core.errors import ConfigError
 from alpaca_core.records import Price, Request, Usage
+from alpaca_core.store import Store
 
 DEFAULT_BUDGET = 5.0  # dollars, where the price is known and no budget was given
 
@@ -14,7 +15,7 @@ class Ledger:
     ``price`` None means unknown: then nothing can be promised, and a budget is refused.
     """
 
-    def __init__(self, price: Price | None, budget: float | None, spent: float | None) -> None:
+    def __init__(self, price: Price | None, budget: float | None, spent: float | None = None) -> None:
         if price is None and budget is not None:
             raise ConfigError(
                 f"A budget of ${budget:g} cannot be kept: the price of this model is unknown.",
@@ -46,6 +47,18 @@ class Ledger:
         """Give back the reserve and book what was really spent."""
         self.reserved -= worst or 0.0
         self.spent += cost or 0.0
+
+    def settle_unpriced(self, store: Store) -> None:
+        """Price what was sent while the price was not known, now that it is: lost attempts at their worst."""
+        if self.price is None:
+            return
+        costs = []
+        for attempt, k, answered in store.unpriced():
+            found = store.reply(k) if answered else None
+            cost = self.price.cost(found[1].usage) if found else self.worst(store.request(k))
+            costs.append((cost or 0.0, attempt))
+        store.priced(costs)
+        self.spent = store.totals().cost or 0.0
 
     def cost(self, usage: Usage) -> float | None:
         """What a reply of ``usage`` cost."""

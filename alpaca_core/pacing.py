@@ -2,9 +2,10 @@
 
 The first request goes alone: it proves key and model, and its reply's headers teach the limits. After that each
 request takes its turn from two buckets (requests and tokens per minute) that follow the provider's headers on every
-reply. A 429 pauses everybody, for as long as the provider asked; without limits to follow, the number in flight halves
-on a 429 and grows by one with each full round of successes (AIMD). When nothing but errors come back the circuit
-opens: one probe at a time, more and more rarely, until the provider answers or patience ends.
+reply. A 429 pauses everybody, for as long as the provider asked; unless the headers say that the minute's allowance is
+used up, the number in flight halves too, and grows by one with each full round of successes (AIMD). When nothing but
+errors come back the circuit opens: one probe at a time, more and more rarely, until the provider answers or patience
+ends. Errors of requests that were sent before a pause began belong to the burst that caused it, and count once.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from alpaca_core.errors import Stopped
+from alpaca_core.errors import Stopped, TeacherError
 from alpaca_core.records import Limits
 
 PATIENCE = 600.0  # seconds without a single good reply, while errors come back, before the run stops
 OPEN_AFTER = 8  # errors in a row, with no success between them, that open the circuit
+LONGEST = 60.0  # seconds between two probes, at most
 
 
 class Bucket:
@@ -31,8 +33,8 @@ class Bucket:
         self._at = clock()
 
     def learn(self, limit: int | None, left: int | None) -> None:
-        """Follow what the provider says; never above the user's own ceiling."""
-        if limit is None:
+        """Follow what the provider says; never above the user's own ceiling. Some servers say 0 for no limit."""
+        if not limit:
             return
         self._refill()
         limit = min(limit, self._most or limit)
@@ -75,19 +77,22 @@ class Pacer:
         max_tpm: int | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._clock = clock or asyncio.get_running_loop().time
-        self._requests = Bucket(max_rpm, self._clock)
-        self._tokens = Bucket(max_tpm, self._clock)
+        self.clock = clock or asyncio.get_running_loop().time
+        self._requests = Bucket(max_rpm, self.clock)
+        self._tokens = Bucket(max_tpm, self.clock)
         self._concurrency = concurrency
         self._window = float(concurrency)
         self._proven = False
         self._errors = 0  # in a row
+        self._pauses = 0  # in a row: each is twice as long
         self._failing_since: float | None = None
+        self._paused_at = 0.0
         self._resume_at = 0.0
         self._queue = asyncio.Lock()  # the buckets are taken from in the order of asking
         self._freed = asyncio.Event()
         self.in_flight = 0
         self.successes = 0
+        self.trouble: TeacherError | None = None  # the newest error since the last good reply
 
     @property
     def slots(self) -> int:
@@ -99,10 +104,11 @@ class Pacer:
     @property
     def waiting(self) -> float:
         """Seconds of the common pause that are left."""
-        return max(0.0, self._resume_at - self._clock())
+        return max(0.0, self._resume_at - self.clock())
 
-    async def turn(self, tokens: int) -> None:
-        """Wait until a request of ``tokens`` (prompt and answer, estimated) may be sent, and count it in flight."""
+    async def turn(self, tokens: int) -> float:
+        """Wait until a request of ``tokens`` (prompt and answer, estimated) may be sent, and count it in flight.
+        Gives the time of its sending."""
         async with self._queue:
             while True:
                 if self.in_flight >= self.slots:
@@ -116,6 +122,7 @@ class Pacer:
             self._requests.take(1)
             self._tokens.take(tokens)
             self.in_flight += 1
+        return self.clock()
 
     def done(self) -> None:
         """A request is no longer in flight, however it ended."""
@@ -125,41 +132,69 @@ class Pacer:
     def answered(self, limits: Limits | None) -> None:
         """A good reply came back."""
         self._proven = True
-        self._errors = 0
-        self._failing_since = None
+        self._errors = self._pauses = 0
+        self._failing_since = self.trouble = None
         self.successes += 1
         self._window = min(self._concurrency, self._window + 1 / max(1.0, self._window))
         self._learn(limits)
         self._freed.set()
 
-    def slow_down(self, retry_after: float | None, limits: Limits | None) -> None:
-        """The provider asked to slow down: everybody waits."""
-        fresh = self.waiting == 0  # several 429s of one burst count once
-        self._learn(limits)
-        if retry_after is None:
-            retry_after = min(60.0, 2.0 ** min(self._errors, 5)) * random.uniform(0.75, 1.25)
-        if fresh and self._requests.limit is None:
-            self._window = max(1.0, self._window / 2)
+    def slow_down(self, error: TeacherError, sent: float) -> None:
+        """The provider asked the request that was sent at ``sent`` to slow down: everybody waits.
+
+        Raises Stopped when it asks for more than PATIENCE, or has done nothing else for as long.
+        """
+        self._remember(error)
+        self._learn(error.limits)
+        asked = error.retry_after
+        if asked is not None and asked > PATIENCE:
+            raise Stopped(
+                f"The provider asks to wait {asked / 60:.0f} minutes: {error.message}",
+                hint="Nothing is lost: run the same command again after that.",
+            )
         self._requests.drain()
         self._tokens.drain()
-        self._pause(retry_after)
-        self.failed()
+        if sent >= self._paused_at:
+            spent = error.limits is not None and 0 in (error.limits.requests_left, error.limits.tokens_left)
+            if not spent:
+                self._window = max(1.0, self._window / 2)
+            self._pause(self._backoff() if asked is None else asked)
+        elif asked is not None:
+            self._resume_at = max(self._resume_at, self.clock() + asked)
 
-    def failed(self) -> None:
-        """An error that is worth another try came back. Raises Stopped when patience is at an end."""
-        now = self._clock()
+    def failed(self, error: TeacherError, sent: float) -> None:
+        """An error that is worth another try came back for the request sent at ``sent``.
+
+        Raises Stopped when patience is at an end, or when the very first requests find nobody to talk to.
+        """
+        self._remember(error)
+        if sent < self._paused_at:
+            return
         self._errors += 1
-        self._failing_since = self._failing_since or now
+        if self._errors < OPEN_AFTER:
+            return
+        if not self._proven and error.kind == "connection" and not error.billed:
+            raise Stopped(f"The teacher cannot be reached: {error.message}", hint=error.hint)
+        self._pause(self._backoff())
+
+    def _remember(self, error: TeacherError) -> None:
+        self.trouble = error
+        now = self.clock()
+        if self._failing_since is None:
+            self._failing_since = now
         if now - self._failing_since > PATIENCE:
             raise Stopped(
-                f"The provider has answered nothing but errors for {PATIENCE / 60:.0f} minutes.",
-                hint="Nothing is lost: run the same command again when it is back.",
+                f"The provider has answered nothing but errors for {PATIENCE / 60:.0f} minutes: {error.message}",
+                hint=error.hint or "Nothing is lost: run the same command again when it is back.",
             )
-        if self._errors >= OPEN_AFTER:
-            self._pause(min(60.0, 2.0 ** (self._errors - OPEN_AFTER)))
+
+    def _backoff(self) -> float:
+        return min(LONGEST, 2.0 ** min(self._pauses, 6)) * random.uniform(0.75, 1.0)
 
     def _pause(self, seconds: float) -> None:
-        self._resume_at = max(self._resume_at, self._clock() + seconds)
+        self._pauses += 1
+        self._paused_at = self.clock()
+        self._resume_at = max(self._resume_at, self._paused_at + seconds)
 
     def _learn(self, limits: Limits | None) -> None:
         if limits is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -22,7 +23,7 @@ from alpaca_core.ledger import Ledger
 from alpaca_core.plugins import PluginHost
 from alpaca_core.protocols import LocalTeacher, Prompt, Teacher
 from alpaca_core.records import Example, Price, Seed, TrainEvent, TrainJob, TrainResult
-from alpaca_core.runs import DATA, HELDOUT, REJECTED, RunFolder, identity, write_summary
+from alpaca_core.runs import DATA, HELDOUT, REJECTED, RunFolder, identity, read_summary, write_summary
 from alpaca_core.seeds import read_seeds, seeds_hash
 from alpaca_core.steplog import StepLog
 
@@ -91,6 +92,7 @@ def make_parts(config: Config) -> Parts:
     prompt = config.prompt.build()
     chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
     teacher, price = make_teacher(config)
+    Ledger(price, config.generation.budget)  # refuses a budget that cannot be kept
     return Parts(seeds, teacher, price, prompt, chain)
 
 
@@ -107,6 +109,8 @@ def generate_stage(config: Config, parts: Parts, folder: RunFolder, watch: Watch
     """
     store = folder.store
     heldout = heldout or (folder.path / HELDOUT).exists()  # what was set aside once stays so
+    ledger = Ledger(parts.price, config.generation.budget, store.totals().cost)
+    ledger.settle_unpriced(store)
     plan = GenerationPlan(
         store=store,
         teacher=parts.teacher,
@@ -114,7 +118,7 @@ def generate_stage(config: Config, parts: Parts, folder: RunFolder, watch: Watch
         chain=parts.chain,
         seeds=parts.seeds,
         settings=config.generation,
-        ledger=Ledger(parts.price, config.generation.budget, store.totals().cost),
+        ledger=ledger,
         seed=config.seed,
         on_progress=watch.generating,
     )
@@ -152,7 +156,10 @@ def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: floa
     kept, rejected = folder.store.counts()
     rows = list(folder.store.kept())
     train, held_out = split(rows, config.evaluation.heldout, config.seed) if heldout else (rows, [])
-    write_rows(folder.path / DATA, train)
+    data = folder.path / DATA
+    before = data.read_bytes() if data.exists() else b""
+    write_rows(data, train)
+    old = read_summary(folder.path) if data.read_bytes() == before else {}  # what was made of other rows is void
     if heldout:
         write_rows(folder.path / HELDOUT, held_out, labels=True)
     write_jsonl(folder.path / REJECTED, folder.store.rejected())
@@ -175,6 +182,7 @@ def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: floa
             "cost_usd": totals.cost,
             "seconds": round(seconds, 2),
         },
+        **{stage: old[stage] for stage in ("training", "evaluation") if stage in old},
     }
     write_summary(folder.path, summary)
     return Outcome(summary, train, held_out)
@@ -188,7 +196,7 @@ def train_job(config: Config, data: Path, out: Path, *, fresh: bool = False) -> 
     return TrainJob(
         data=data,
         out=out,
-        student=config.student,
+        student=str(Path(config.student).expanduser()) if config.student.startswith("~") else config.student,
         template=template.spec.target,
         template_options=asdict(template.options) if template.options is not None else {},
         seed=config.seed,
@@ -199,14 +207,19 @@ def train_job(config: Config, data: Path, out: Path, *, fresh: bool = False) -> 
 
 
 def check_student(student: str) -> None:
-    """Refuse a student that looks like a folder and is none, before anything is paid for."""
-    if student.startswith(("./", "/", "../", "~")) and not Path(student).expanduser().is_dir():
+    """Refuse a student that can be neither a model's folder nor a hub id, before anything is paid for."""
+    folder = Path(student).expanduser()
+    if student.startswith("new:"):
+        if student not in ("new:tiny", "new:small"):
+            raise ConfigError(f"There is no student {student!r}.", hint="Use new:tiny or new:small.")
+    elif folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ConfigError(f"The student {student!r} holds no model: it has no config.json.")
+    elif not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", student):
         raise ConfigError(
             f"The student {student!r} is not a folder.",
             hint="Give a model folder, a hub id such as huggyllama/llama-7b, new:tiny or new:small.",
         )
-    if student.startswith("new:") and student not in ("new:tiny", "new:small"):
-        raise ConfigError(f"There is no student {student!r}.", hint="Use new:tiny or new:small.")
 
 
 def training_summary(result: TrainResult) -> dict[str, Any]:
@@ -229,6 +242,7 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
         check_student(config.student)
         config.trainer.spec.require()
         host.find("teacher", "transformers").require()
+        check_trainer(config, train_job(config, out / DATA, out))
     parts = make_parts(config)
     with open_run(config, parts, out, fresh=fresh) as folder:
         watch.stage("generate")
@@ -253,6 +267,15 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
     return outcome
 
 
+def check_trainer(config: Config, job: TrainJob) -> None:
+    """Find out now what would stop ``job`` later: its plan, and the trainer's own ``check`` where it has one."""
+    assert config.trainer is not None
+    trainer = config.trainer.build()
+    trainer.plan(job)
+    if hasattr(trainer, "check"):
+        trainer.check(job)
+
+
 def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResult:
     """Train on the run's dataset. A trainer, a setting or a dataset that changed since starts the training anew."""
     assert config.trainer is not None
@@ -269,7 +292,9 @@ def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResul
             folder.store.set("training", wanted)
         watch.training(event)
 
-    return run_training(config, job, on_event)
+    result = run_training(config, job, on_event)
+    folder.store.set("training", wanted)
+    return result
 
 
 def run_training(config: Config, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:

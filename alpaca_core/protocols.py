@@ -42,7 +42,8 @@ class Prompt(Protocol):
 
 @runtime_checkable
 class Teacher(Protocol):
-    """Answers requests. Optional besides: ``price() -> Price | None``, the provider's price for the chosen model."""
+    """Answers requests. Optional besides: ``price() -> Price | None``, the provider's price for the chosen model, and
+    ``check()``, which raises what is missing before the first request."""
 
     async def complete(self, request: Request) -> Completion:
         """One provider call, without retries. Raises TeacherError. May be cancelled at any moment."""
@@ -94,7 +95,8 @@ class ChatTemplate(Protocol):
 
 @runtime_checkable
 class Trainer(Protocol):
-    """Fine-tunes a student."""
+    """Fine-tunes a student. Optional besides: ``check(job)``, which raises what would stop the job later, before the
+    teacher is paid."""
 
     def plan(self, job: TrainJob) -> Plan:
         """How ``train`` would run the job. Starts, imports and writes nothing heavy."""

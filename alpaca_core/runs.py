@@ -154,5 +154,5 @@ def _header(config: Config) -> str:
     return (
         f"# What this run is, resolved: alpacakit {version('alpacakit')}, Python {sys.version.split()[0]}.\n"
         f"# Components come from: {', '.join(plugins)}.\n"
-        "# The same run again: alpacakit run --config run.toml\n\n"
+        "# The same run in this folder: alpacakit run --config run.toml --out .\n\n"
     )

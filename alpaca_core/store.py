@@ -126,7 +126,7 @@ class Store:
     def sent(self, request: Request, reserved: float | None) -> int:
         """Journal that ``request`` is about to be sent; gives the attempt's id."""
         with self:
-            self._db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?)", (request.k, json.dumps(asdict(request))))
+            self._db.execute("INSERT OR REPLACE INTO requests VALUES (?, ?)", (request.k, json.dumps(asdict(request))))
             cursor = self._db.execute(
                 "INSERT INTO attempts (k, sent, reserved) VALUES (?, ?, ?)",
                 (request.k, time.time(), reserved),
@@ -145,10 +145,10 @@ class Store:
                 "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     k,
-                    reply.text,
+                    _whole(reply.text),
                     reply.finish,
-                    reply.model,
-                    reply.id,
+                    _whole(reply.model),
+                    _whole(reply.id),
                     usage.prompt_tokens,
                     usage.completion_tokens,
                     usage.cached_tokens,
@@ -161,12 +161,34 @@ class Store:
         """Journal an attempt that brought no reply, and what it may have cost all the same."""
         self._db.execute(
             "UPDATE attempts SET ended = ?, outcome = ?, detail = ?, cost = ? WHERE id = ?",
-            (time.time(), kind, detail, cost, attempt),
+            (time.time(), kind, _whole(detail), cost, attempt),
         )
 
     def failed(self, k: int, reason: str) -> None:
         """Journal that request ``k`` is given up: judging moves on past it, now and in every later run."""
-        self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (k, reason))
+        self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?)", (k, _whole(reason)))
+
+    def last_failure(self) -> str:
+        """Why the last request that was given up was; empty where there is none."""
+        row = self._db.execute("SELECT reason FROM failures ORDER BY rowid DESC LIMIT 1").fetchone()
+        return row[0] if row else ""
+
+    def unpriced(self) -> list[tuple[int, int, bool]]:
+        """The attempts whose cost could not be known: (attempt, request, whether it was answered)."""
+        rows = self._db.execute(
+            "SELECT id, k, outcome = 'answered' FROM attempts WHERE coalesce(cost, reserved) IS NULL"
+        )
+        return [(attempt, k, bool(answered)) for attempt, k, answered in rows]
+
+    def request(self, k: int) -> Request:
+        """Request ``k`` as it was sent."""
+        (body,) = self._db.execute("SELECT body FROM requests WHERE k = ?", (k,)).fetchone()
+        return _request(body)
+
+    def priced(self, costs: Iterable[tuple[float, int]]) -> None:
+        """Store costs found later, as (dollars, attempt)."""
+        with self:
+            self._db.executemany("UPDATE attempts SET cost = ? WHERE id = ?", costs)
 
     def settled(self) -> set[int]:
         """The requests that need not be asked again: those with a reply and those given up."""
@@ -181,10 +203,9 @@ class Store:
         ).fetchone()
         if row is None:
             return None
-        body = json.loads(row[0])
         labels: Mapping[str, str] = json.loads(row[9])
         return (
-            Request(**{**body, "stop": tuple(body["stop"])}),
+            _request(row[0]),
             Completion(
                 text=row[1],
                 finish=row[2],
@@ -231,7 +252,7 @@ class Store:
                         row.candidate.label,
                         row.kept,
                         row.filter,
-                        row.reason,
+                        _whole(row.reason),
                         json.dumps(row.flags) if row.flags else "",
                     )
                     for row in rows
@@ -258,3 +279,13 @@ class Store:
             "SELECT filter, count(*) FROM candidates WHERE kept = 0 GROUP BY filter ORDER BY count(*) DESC, filter"
         )
         return kept, dict(reasons.fetchall())
+
+
+def _request(body: str) -> Request:
+    fields = json.loads(body)
+    return Request(**{**fields, "stop": tuple(fields["stop"])})
+
+
+def _whole(text: str) -> str:
+    """``text`` without half surrogate pairs, which a teacher may write and UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode()

@@ -22,7 +22,8 @@ LAYERS = """
     hookspecs
     __init__
     jsonfiles
-    plugins seeds store dataset pacing ledger evaluate
+    plugins seeds store dataset pacing evaluate
+    ledger
     sources asking judging steplog
     validation
     config

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from alpaca_core.errors import ConfigError, Stopped
+from alpaca_core.errors import ConfigError, Stopped, TeacherError
 from alpaca_core.ledger import DEFAULT_BUDGET, Ledger
 from alpaca_core.pacing import OPEN_AFTER, PATIENCE, Pacer
 from alpaca_core.records import Limits, Price, Request, Usage
@@ -32,6 +32,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     return Clock(monkeypatch)
+
+
+def too_fast(retry_after=None, limits=None) -> TeacherError:
+    return TeacherError("rate_limit", "slow down", retry_after=retry_after, limits=limits)
+
+
+BROKEN = TeacherError("server", "500")
 
 
 def proven(clock, concurrency=100, limits=None, **ceilings) -> Pacer:
@@ -73,28 +80,30 @@ def test_the_users_ceiling_wins_over_a_higher_limit_of_the_provider(clock):
 
 def test_a_429_pauses_everybody_for_as_long_as_the_provider_asked(clock):
     pacer = proven(clock)
-    pacer.slow_down(17, None)
+    pacer.slow_down(too_fast(17), clock())
     asyncio.run(send(pacer, 1))
     assert clock.now == pytest.approx(1017)
 
 
 def test_after_a_pause_requests_go_out_at_the_rate_and_not_all_at_once(clock):
     pacer = proven(clock, limits=Limits(requests=60, requests_left=60))
-    pacer.slow_down(1, None)
+    pacer.slow_down(too_fast(1), clock())
     asyncio.run(send(pacer, 30))
     assert clock.now >= 1029
 
 
 def test_without_limits_to_follow_a_burst_of_429s_halves_what_is_in_flight_once(clock):
     pacer = proven(clock, 64)
+    sent = clock()
     for _ in range(5):
-        pacer.slow_down(2, None)
+        clock.now += 0.01
+        pacer.slow_down(too_fast(2), sent)
     assert pacer.slots == 32
 
 
 def test_successes_open_the_window_again(clock):
     pacer = proven(clock, 64)
-    pacer.slow_down(2, None)
+    pacer.slow_down(too_fast(2), clock())
     for _ in range(32 * 3):
         pacer.answered(None)
     assert 33 <= pacer.slots <= 36
@@ -103,7 +112,7 @@ def test_successes_open_the_window_again(clock):
 def test_errors_alone_open_the_circuit_and_one_success_closes_it(clock):
     pacer = proven(clock, 64)
     for _ in range(OPEN_AFTER):
-        pacer.failed()
+        pacer.failed(BROKEN, clock())
     assert pacer.slots == 1
     pacer.answered(None)
     assert pacer.slots == 64
@@ -111,10 +120,58 @@ def test_errors_alone_open_the_circuit_and_one_success_closes_it(clock):
 
 def test_patience_with_a_dead_provider_ends(clock):
     pacer = proven(clock)
-    pacer.failed()
+    pacer.failed(BROKEN, clock())
     clock.now += PATIENCE + 1
-    with pytest.raises(Stopped):
-        pacer.failed()
+    with pytest.raises(Stopped, match="500"):
+        pacer.failed(BROKEN, clock())
+
+
+def test_a_burst_of_errors_pauses_once_and_shortly(clock):
+    pacer = proven(clock, 64)
+    sent = clock()
+    for _ in range(2000):
+        clock.now += 0.0001
+        pacer.failed(BROKEN, sent)
+    assert pacer.waiting <= 1
+
+
+def test_probes_of_a_dead_provider_become_rarer(clock):
+    pacer = proven(clock, 64)
+    pauses = []
+    for _ in range(OPEN_AFTER + 8):
+        pacer.failed(BROKEN, clock())
+        pauses.append(pacer.waiting)
+        clock.now += pacer.waiting
+    assert pauses[: OPEN_AFTER - 1] == [0] * (OPEN_AFTER - 1)
+    assert pauses[OPEN_AFTER] < 2 < 40 < pauses[-1] <= 60
+
+
+def test_a_429_halves_what_is_in_flight_unless_the_headers_say_that_the_minute_is_used_up(clock):
+    limits = Limits(requests=10_000, requests_left=9_000)
+    pacer = proven(clock, 64, limits=limits)
+    pacer.slow_down(too_fast(1, limits), clock())
+    assert pacer.slots == 32
+    pacer = proven(clock, 64, limits=limits)
+    pacer.slow_down(too_fast(1, Limits(requests=10_000, requests_left=0)), clock())
+    assert pacer.slots == 64
+
+
+def test_a_limit_of_zero_means_none(clock):
+    pacer = proven(clock, limits=Limits(requests=0, tokens=0))
+    asyncio.run(send(pacer, 3, tokens=100))
+
+
+def test_a_provider_that_asks_to_wait_for_a_day_ends_the_run_instead(clock):
+    with pytest.raises(Stopped, match="1440 minutes"):
+        proven(clock).slow_down(too_fast(86_400), clock())
+
+
+def test_an_address_where_nobody_answers_is_told_after_a_few_tries(clock):
+    pacer = Pacer(64, clock=clock)
+    refused = TeacherError("connection", "There is no connection to 127.0.0.1:9.")
+    with pytest.raises(Stopped, match="127.0.0.1:9"):
+        for _ in range(OPEN_AFTER):
+            pacer.failed(refused, clock())
 
 
 # ── money ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import distributions
 import pytest
 
 N = 120
@@ -132,6 +134,92 @@ def test_a_truncated_reply_gives_its_whole_items_and_is_not_bought_again(provide
     assert server.stats()["paid_twice"] == 0
 
 
+def forget(out: Path, k: int) -> None:
+    """As if the process had been killed before reply ``k`` came, and after later ones had."""
+    with sqlite3.connect(out / "run.db") as journal:
+        journal.execute("DELETE FROM replies WHERE k = ?", (k,))
+    journal.close()
+
+
+@pytest.mark.parametrize("n", [N, 40])
+def test_a_hole_before_stored_replies_is_filled_also_for_a_smaller_n(provider, tmp_path, undisturbed, n):
+    server = provider()
+    out = tmp_path / "run"
+    generate(server, out)
+    sent = server.stats()["requests"]
+    forget(out, 1)
+    generate(server, out, n=n)
+    assert server.stats()["requests"] == sent + 1
+    assert json.loads(data(out)) == json.loads(undisturbed)[:n]
+
+
+def test_half_a_surrogate_pair_in_a_reply_neither_stops_the_run_nor_loses_it(provider, tmp_path):
+    server = provider()
+    written = server.reply
+
+    def broken(*given):
+        reply = written(*given)
+        reply["choices"][0]["message"]["content"] += "\ud83d"
+        return reply
+
+    server.reply = broken
+    generate(server, tmp_path / "run")
+    assert server.stats()["paid_twice"] == 0
+
+
+def test_a_request_that_always_fails_is_given_up_while_others_succeed(provider, tmp_path):
+    """Also where nothing else is left to ask: one request more then tells a poisoned one from an outage."""
+    server = provider()
+    draw, poisoned = server.draw, []
+
+    def draw_poison(name):
+        if len(server.seen) == 2 and not poisoned:
+            poisoned.append(name)
+        return "server" if name in poisoned else draw(name)
+
+    server.draw = draw_poison
+    out = tmp_path / "run"
+    generate(server, out, "--set", "generation.attempts=2", "--concurrency", "1", n=60)
+    assert summary(out)["failed"] == 1
+    assert len(json.loads(data(out))) == 60
+
+
+def test_a_filter_that_fails_loses_no_reply_in_flight(provider, tmp_path):
+    from alpaca_core.store import Store
+
+    site = tmp_path / "site"
+    distributions.write(
+        site,
+        "alpacakit-fragile",
+        """
+        @hookimpl
+        def alpaca_filters():
+            return [FilterSpec(name="fragile", target="alpacakit_fragile:Fragile", summary="Fails.")]
+
+        class Fragile:
+            def judge(self, candidate):
+                if candidate.id.startswith("000001"):
+                    raise KeyError("no such thing")
+                return Keep()
+
+            def kept(self, example):
+                pass
+        """,
+    )
+    server = provider(latency=0.3)
+    done = subprocess.run(
+        command(tmp_path / "run", "--filter", "fragile", "--concurrency", "4"),
+        env={**environment(server), "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "filter 'fragile' failed on 000001.00: KeyError" in done.stderr
+    journal = Store(tmp_path / "run" / "run.db")
+    assert len(journal.settled()) == server.stats()["billed"]
+    journal.close()
+
+
 # ── need and money ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -174,10 +262,28 @@ def test_a_budget_without_a_known_price_is_refused_before_anything_is_sent(provi
     assert server.stats()["requests"] == 0
 
 
+def test_a_reply_without_usage_counts_at_its_worst_price(provider, tmp_path):
+    server = provider()
+    written = server.reply
+    server.reply = lambda *given: {**written(*given), "usage": None}
+    generate(server, tmp_path / "run", *priced(0.2), code=4)
+    assert 0.1 < summary(tmp_path / "run")["cost_usd"] <= 0.2
+
+
+def test_a_price_that_is_learnt_later_counts_what_was_spent_before(provider, tmp_path):
+    out, server = tmp_path / "run", provider()
+    generate(server, out, n=60)
+    assert summary(out)["cost_usd"] is None
+    generate(server, out, *priced(20), n=61)
+    billed = server.stats()
+    cost = billed["prompt_tokens"] * 1e-6 + billed["completion_tokens"] * 1e-5
+    assert summary(out)["cost_usd"] == pytest.approx(cost)
+
+
 def test_a_yield_near_nothing_stops_the_run(provider, tmp_path):
     server = provider(faults={"empty": 1.0})
     done = generate(server, tmp_path / "run", code=4)
-    assert "brought 0 rows" in done.stderr
+    assert "No reply held a single task" in done.stderr
     assert server.stats()["requests"] < 70
 
 
@@ -234,6 +340,21 @@ def test_what_no_retry_can_mend_costs_exactly_one_request(provider, tmp_path, fa
     done = generate(server, tmp_path / "run", "--concurrency", "64", code=code)
     assert server.stats()["requests"] == 1
     assert "sk-test" not in done.stderr
+
+
+def test_a_configuration_that_the_provider_refuses_is_told_after_one_request(provider, tmp_path):
+    server = provider(faults={"bad_request": 1.0})
+    done = generate(server, tmp_path / "run", code=2)
+    assert "maximum context length" in done.stderr
+    assert server.stats()["requests"] == 1
+
+
+def test_an_address_where_nobody_answers_is_told_within_seconds(provider, tmp_path):
+    server = provider()
+    base = "http://127.0.0.1:9/v1"  # the discard port: nobody listens
+    done = generate(server, tmp_path / "run", "--set", f"teacher.base_url={base}", code=4)
+    assert "cannot be reached" in done.stderr
+    assert server.stats()["requests"] == 0
 
 
 def test_no_key_is_written_anywhere_in_the_run_folder(provider, tmp_path):

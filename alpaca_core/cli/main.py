@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from importlib import import_module
 import click
 
 from alpaca_core.cli.console import say
-from alpaca_core.errors import AlpacaError
+from alpaca_core.errors import AlpacaError, Stopped
 
 COMMANDS = {
     "run": ("alpaca_core.cli.run:run", "The whole pipeline: generate, train, evaluate, report."),
@@ -92,7 +94,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     debug = bool(os.environ.get("ALPACAKIT_DEBUG")) or "--debug" in args
     args = [arg for arg in args if arg != "--debug"]  # so that it may stand behind the command too
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     return _guard(lambda: cli.main(args, prog_name="alpacakit", standalone_mode=False), debug)
+
+
+def _terminated(*_: object) -> None:
+    raise Stopped("Stopped by a signal.", hint="Run the same command again to go on.")
 
 
 def _guard(command: Callable[[], object], debug: bool) -> int:

@@ -81,8 +81,10 @@ def generation_line(progress: Progress) -> str:
     if progress.arrived and progress.seconds:
         parts.append(f"{progress.arrived / progress.seconds:.1f} replies/s")
     parts.append("cost unknown" if progress.cost is None else dollars(progress.cost))
-    if progress.waiting >= 1:
-        parts.append(f"waiting {progress.waiting:.0f} s for the provider")
+    if progress.closing and progress.in_flight:
+        parts.append(f"ending: {progress.in_flight:,} answers still come in (Ctrl-C again drops them)")
+    elif progress.waiting >= 1:
+        parts.append(f"waiting {progress.waiting:.0f} s: {progress.trouble or 'asked to slow down'}")
     elif progress.eta is not None and progress.kept < progress.target:
         parts.append(f"{clock(progress.eta)} left")
     return "  ".join(parts)

@@ -34,8 +34,8 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
     """
     from alpaca_core.cli.progress import Screen
     from alpaca_core.dataset import read_rows, write_rows
-    from alpaca_core.pipeline import check_student, run_training, train_job, training_summary
-    from alpaca_core.runs import DATA, read_summary, write_summary
+    from alpaca_core.pipeline import check_student, check_trainer, run_training, train_job, training_summary
+    from alpaca_core.runs import DATA, JOURNAL, read_summary, write_summary
 
     host, config = resolve(ctx, frozenset({"trainer", "chat_template"}))
     if config.trainer is None:
@@ -45,12 +45,19 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
     rows = read_rows(data)
     if not rows:
         raise ConfigError(f"{data} holds no rows to train on.")
+    if (folder / JOURNAL).exists():
+        raise ConfigError(
+            f"{folder} is a run folder, with a dataset and a model of its own.",
+            hint="Choose another --out, or train inside it with: alpacakit run --out " + str(folder),
+        )
     file = data / DATA if data.is_dir() else data
     if file.suffix == ".jsonl":  # trainers read lists
-        file = folder / DATA
+        file = folder / "training_rows.json"
         if not dry_run:
             write_rows(file, rows)
     job = train_job(config, file, folder, fresh=fresh)
+    if not dry_run:
+        check_trainer(config, job)
     if dry_run:
         plan = config.trainer.build().plan(job)
         if as_json:

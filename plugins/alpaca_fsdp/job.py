@@ -105,7 +105,7 @@ def begin(job: Job, fresh: bool) -> TrainResult | None:
     if fresh:
         shutil.rmtree(job.checkpoints, ignore_errors=True)
     elif finished is not None and finished.get("identity") == job.identity:
-        return TrainResult(**dict(finished["result"], model=job.model))
+        return TrainResult(**dict(finished["result"], model=job.model, base=str(job.base)))
     elif started is not None:
         _same(job, started, "The checkpoints in")
     elif finished is not None:
