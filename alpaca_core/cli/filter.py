@@ -53,6 +53,8 @@ def filter_(
     chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
     seeds = read_seeds(seeds_file) if seeds_file else []
     records = read_records(data)
+    if not records:
+        raise ConfigError(f"{data} holds no rows to filter.")
     started = time.monotonic()
     result = refilter(records, chain, seeds)
     seconds = time.monotonic() - started

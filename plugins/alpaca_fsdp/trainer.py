@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import alpaca_core
-from alpaca_core import AlpacaError, ConfigError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
+from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
 from alpaca_fsdp import job as jobs
 from alpaca_fsdp.recipes import ARCHITECTURES
 
@@ -43,6 +43,27 @@ class LocalTrainer:
         argv = (sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", str(_file(job)))
         env = {"GOMP_SPINCOUNT": _SPINS, **self._environment()}
         return Plan(argv, {name: os.environ.get(name, value) for name, value in env.items()}, self._notes())
+
+    def check(self, job: TrainJob) -> None:
+        """What would stop the job later: a GPU that is asked for and missing, a hub model that cannot be had."""
+        if self.options.device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise ConfigError("trainer.device is cuda, and PyTorch finds no GPU.", hint="Use trainer.device=cpu.")
+        if not job.student.startswith("new:") and not Path(job.student).is_dir():
+            from huggingface_hub import hf_hub_download
+            from huggingface_hub.utils import logging
+
+            logging.set_verbosity_error()  # it would tell of every retry
+            try:
+                hf_hub_download(job.student, "config.json")
+            except Exception as exc:  # whatever the network makes of it, the user needs one sentence
+                said = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+                raise MissingError(
+                    f"The student {job.student} is no folder here, and getting it from the hub failed: {said}",
+                    hint="Check the name and the connection, or give the path of a folder.",
+                ) from exc
 
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
         """Train, from the newest checkpoint of the same job if there is one; see ``job.begin``.

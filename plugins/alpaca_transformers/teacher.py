@@ -96,8 +96,11 @@ class TransformersTeacher:
         return model.to(self._device).eval()
 
     def _load(self, load: Any, **how: Any) -> Any:
+        from huggingface_hub.utils import logging
+
         name = self.options.model
         folder = Path(name).expanduser()
+        logging.set_verbosity_error()  # the hub's client would tell of every retry
         try:
             return load(folder if folder.is_dir() else name, **how)
         except Exception as exc:  # whatever a damaged file or the network makes of it, the user needs one sentence
