@@ -109,7 +109,8 @@ def generate_stage(config: Config, parts: Parts, folder: RunFolder, watch: Watch
     """
     store = folder.store
     heldout = heldout or (folder.path / HELDOUT).exists()  # what was set aside once stays so
-    ledger = Ledger(parts.price, config.generation.budget, store.totals().cost)
+    before = store.totals()
+    ledger = Ledger(parts.price, config.generation.budget, before.cost)
     ledger.settle_unpriced(store)
     plan = GenerationPlan(
         store=store,
@@ -130,8 +131,10 @@ def generate_stage(config: Config, parts: Parts, folder: RunFolder, watch: Watch
         status = _status(exc)
         raise
     finally:
-        seconds = float(store.get("seconds") or 0) + time.monotonic() - started
-        store.set("seconds", str(seconds))
+        seconds = float(store.get("seconds") or 0)
+        if store.totals().attempts > before.attempts:  # judging stored replies again is not generating
+            seconds += time.monotonic() - started
+            store.set("seconds", str(seconds))
         outcome = _write_dataset(config, folder, status, seconds, heldout)
     return outcome
 
