@@ -40,7 +40,7 @@ LAST = 50
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a generation stands. ``seconds`` and ``arrived`` count this session; the rest, the whole run."""
+    """Where a generation stands. ``seconds`` and ``arrived`` count from this start on; the rest, the whole run."""
 
     target: int
     kept: int
@@ -60,7 +60,7 @@ class Progress:
 
     @property
     def eta(self) -> float | None:
-        """Seconds still to go at the pace of this session."""
+        """Seconds still to go at the pace since this start."""
         if not self.arrived or not self.seconds or not self.replies:
             return None
         per_reply = max(self.kept, 1) / self.replies
@@ -116,7 +116,7 @@ class _Generation:
         self.kept = self.candidates = self.judged_replies = self.failed = 0
         self.prompt_tokens = self.completion_tokens = 0
         self.rejected: dict[str, int] = {}
-        self.recent: deque[int] = deque(maxlen=LAST)  # rows kept of each of this session's last replies
+        self.recent: deque[int] = deque(maxlen=LAST)  # rows kept of each of the last replies since this start
         self.kept_rows: list[tuple[int, Example]] = []  # (k, row), only for prompts that look at them
         self.started = time.monotonic()
 
@@ -265,7 +265,7 @@ class _Generation:
     # ── how it stands, how it ends ─────────────────────────────────────────────────────────────────────────────
 
     def yields_nothing(self) -> bool:
-        """Whether this session's last replies brought next to no rows."""
+        """Whether the last replies since this start brought next to no rows."""
         return len(self.recent) == LAST and sum(self.recent) < LEAST_YIELD * LAST * self.items
 
     def progress(self) -> Progress:
