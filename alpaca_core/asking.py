@@ -57,10 +57,10 @@ class Asker:
             self.failures.pop(request.k, None)
 
     async def _ask(self, request: Request) -> bool:
+        worst = self._ledger.worst(request)
         tries = 0
         others = self._pacer.successes
         while not self.closing:
-            worst = self._ledger.worst(request)
             if not self._ledger.affords(worst):
                 return False
             self._ledger.reserve(worst)

@@ -109,7 +109,7 @@ class _Generation:
         self.settled = plan.store.settled()  # answered or given up, and not judged yet
         self.frontier = 0  # every request below is judged
         self.wake = asyncio.Event()
-        self.trouble: Exception | None = None
+        self.trouble: BaseException | None = None
         self.interrupted: int | None = None
         self.starved = False
         self.items = 1  # rows asked for by one request
@@ -181,7 +181,7 @@ class _Generation:
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
-            self.trouble = self.trouble or (error if isinstance(error, Exception) else RuntimeError(str(error)))
+            self.trouble = self.trouble or error
             self.close()
         elif task.result():
             self.settled.add(k)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -209,22 +208,6 @@ def train_job(config: Config, data: Path, out: Path, *, fresh: bool = False) -> 
     )
 
 
-def check_student(student: str) -> None:
-    """Refuse a student that can be neither a model's folder nor a hub id, before anything is paid for."""
-    folder = Path(student).expanduser()
-    if student.startswith("new:"):
-        if student not in ("new:tiny", "new:small"):
-            raise ConfigError(f"There is no student {student!r}.", hint="Use new:tiny or new:small.")
-    elif folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ConfigError(f"The student {student!r} holds no model: it has no config.json.")
-    elif not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", student):
-        raise ConfigError(
-            f"The student {student!r} is not a folder.",
-            hint="Give a model folder, a hub id such as huggyllama/llama-7b, new:tiny or new:small.",
-        )
-
-
 def training_summary(result: TrainResult) -> dict[str, Any]:
     """summary.json's ``training``."""
     return {
@@ -242,7 +225,6 @@ def training_summary(result: TrainResult) -> dict[str, Any]:
 def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *, fresh: bool = False) -> Outcome:
     """Generate, train and evaluate in the run folder ``out``."""
     if config.trainer is not None:
-        check_student(config.student)
         config.trainer.spec.require()
         host.find("teacher", "transformers").require()
         check_trainer(config, train_job(config, out / DATA, out))
@@ -319,10 +301,10 @@ def model_path(model: str) -> str:
     return str(inside) if (inside / "config.json").is_file() else model
 
 
-def open_model(host: PluginHost, model: str, *, device: str = "auto", batch_size: int = 64) -> LocalTeacher:
+def open_model(host: PluginHost, model: str, *, batch_size: int = 64) -> LocalTeacher:
     """A model folder or hub id, ready to answer requests greedily."""
     spec = host.find("teacher", "transformers")
-    options = spec.options(model=model, device=device, batch_size=batch_size, temperature=0.0)  # type: ignore[misc]
+    options = spec.options(model=model, batch_size=batch_size, temperature=0.0)  # type: ignore[misc]
     teacher: LocalTeacher = spec.load()(options)
     return teacher
 

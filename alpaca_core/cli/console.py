@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from alpaca_core.records import Plan
 
 
 def is_terminal() -> bool:
@@ -43,6 +46,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         out("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def shell_line(plan: Plan) -> str:
+    """The line to paste into a shell for what ``plan`` would start."""
+    env = "".join(f"{name}={shlex.quote(value)} " for name, value in plan.env.items())
+    return env + shlex.join(plan.argv)
 
 
 def console() -> Console:

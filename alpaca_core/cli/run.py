@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from alpaca_core.cli.console import emit_json, out, say
+from alpaca_core.cli.console import emit_json, out, say, shell_line
 from alpaca_core.cli.options import GENERATION, TRAINING, config_options, json_option, resolve
 from alpaca_core.config import Config
 from alpaca_core.runs import DATA, SUMMARY, read_summary
@@ -101,14 +100,13 @@ def _show_plan(config: Config, folder: Path, as_json: bool) -> None:
     """What a run would do: components, estimate, the training's command line."""
     from alpaca_core.estimate import estimate
     from alpaca_core.ledger import Ledger
-    from alpaca_core.pipeline import check_student, make_parts, train_job
+    from alpaca_core.pipeline import make_parts, train_job
 
     parts = make_parts(config)
-    ledger = Ledger(parts.price, config.generation.budget, None)
+    ledger = Ledger(parts.price, config.generation.budget)
     expected = estimate(config, parts)
     training = None
     if config.trainer is not None:
-        check_student(config.student)
         training = config.trainer.build().plan(train_job(config, folder / DATA, folder))
     if as_json:
         emit_json(
@@ -149,7 +147,6 @@ def _show_plan(config: Config, folder: Path, as_json: bool) -> None:
     if training is not None:
         assert config.trainer is not None
         out(f"training  {config.trainer.name}, student {config.student}")
-        env = "".join(f"{name}={shlex.quote(value)} " for name, value in training.env.items())
-        out(f"          {env}{shlex.join(training.argv)}")
+        out(f"          {shell_line(training)}")
         for note in training.notes:
             out(f"          {note}")

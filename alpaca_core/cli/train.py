@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from alpaca_core.cli.console import emit_json, out
+from alpaca_core.cli.console import emit_json, out, shell_line
 from alpaca_core.cli.options import TRAINING, config_options, json_option, resolve
 from alpaca_core.errors import ConfigError
 
@@ -34,14 +33,13 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
     """
     from alpaca_core.cli.progress import Screen
     from alpaca_core.dataset import read_rows, write_rows
-    from alpaca_core.pipeline import check_student, check_trainer, run_training, train_job, training_summary
+    from alpaca_core.pipeline import check_trainer, run_training, train_job, training_summary
     from alpaca_core.runs import DATA, JOURNAL, read_summary, write_summary
 
     host, config = resolve(ctx, frozenset({"trainer", "chat_template"}))
     if config.trainer is None:
         raise ConfigError("train needs a trainer.", hint="Name one: --trainer local")
     config.trainer.spec.require()
-    check_student(config.student)
     rows = read_rows(data)
     if not rows:
         raise ConfigError(f"{data} holds no rows to train on.")
@@ -51,23 +49,20 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
             hint="Choose another --out, or train inside it with: alpacakit run --out " + str(folder),
         )
     file = data / DATA if data.is_dir() else data
-    if file.suffix == ".jsonl":  # trainers read lists
-        file = folder / "training_rows.json"
-        if not dry_run:
-            write_rows(file, rows)
-    job = train_job(config, file, folder, fresh=fresh)
-    if not dry_run:
-        check_trainer(config, job)
+    listed = folder / "training_rows.json" if file.suffix == ".jsonl" else file  # trainers read lists
+    job = train_job(config, listed, folder, fresh=fresh)
     if dry_run:
         plan = config.trainer.build().plan(job)
         if as_json:
             emit_json({"argv": plan.argv, "env": dict(plan.env), "notes": plan.notes})
             return
-        env = "".join(f"{name}={shlex.quote(value)} " for name, value in plan.env.items())
-        out(f"{env}{shlex.join(plan.argv)}")
+        out(shell_line(plan))
         for note in plan.notes:
             out(f"# {note}")
         return
+    check_trainer(config, job)
+    if listed != file:
+        write_rows(listed, rows)
     with Screen() as screen:
         screen.stage("train")
         result = run_training(config, job, screen.training)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -130,10 +131,19 @@ def _file(job: TrainJob) -> Path:
 
 
 def _check_student(student: str) -> None:
-    if student.startswith("new:") and student not in ARCHITECTURES:
-        raise ConfigError(f"There is no student {student!r}; new ones are {', '.join(ARCHITECTURES)}.")
-    if student.startswith(("/", ".", "~")) and not Path(student).is_dir():
-        raise ConfigError(f"The student {student} is not a folder.")
+    """Refuse what can be neither a new student, nor a model's folder, nor a hub id."""
+    folder = Path(student)
+    if student.startswith("new:"):
+        if student not in ARCHITECTURES:
+            raise ConfigError(f"There is no student {student!r}.", hint=f"Use {' or '.join(ARCHITECTURES)}.")
+    elif folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ConfigError(f"The student {student!r} holds no model: it has no config.json.")
+    elif not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", student):
+        raise ConfigError(
+            f"The student {student!r} is not a folder.",
+            hint=f"Give a model folder, a hub id such as huggyllama/llama-7b, {' or '.join(ARCHITECTURES)}.",
+        )
 
 
 def _await_others(lock: Path) -> None:
