@@ -135,7 +135,7 @@ def _check_student(student: str) -> None:
     folder = Path(student)
     if student.startswith("new:"):
         if student not in ARCHITECTURES:
-            raise ConfigError(f"There is no student {student!r}.", hint=f"Use {' or '.join(ARCHITECTURES)}.")
+            raise ConfigError(f"There is no student {student!r}; new ones are {', '.join(ARCHITECTURES)}.")
     elif folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ConfigError(f"The student {student!r} holds no model: it has no config.json.")
