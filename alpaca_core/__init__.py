@@ -5,8 +5,9 @@ These names are the public API: what a plugin may import.
 
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped, TeacherError
 from alpaca_core.hookspecs import hookimpl
-from alpaca_core.protocols import ChatTemplate, Filter, LocalTeacher, Prompt, Teacher, Trainer
+from alpaca_core.protocols import BatchTeacher, ChatTemplate, Filter, LocalTeacher, Prompt, Teacher, Trainer
 from alpaca_core.records import (
+    BatchStatus,
     Candidate,
     Completion,
     Example,
@@ -31,6 +32,8 @@ from alpaca_core.tokens import unicode_tokens
 
 __all__ = [
     "AlpacaError",
+    "BatchStatus",
+    "BatchTeacher",
     "Candidate",
     "ChatTemplate",
     "ChatTemplateSpec",

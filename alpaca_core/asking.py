@@ -7,7 +7,7 @@ import random
 
 from alpaca_core.errors import AlpacaError, TeacherError
 from alpaca_core.ledger import Ledger
-from alpaca_core.pacing import Pacer
+from alpaca_core.pacing import Pacer, Turn
 from alpaca_core.protocols import Teacher
 from alpaca_core.records import Request
 from alpaca_core.store import Store
@@ -19,7 +19,8 @@ FATAL = frozenset({"auth", "permission", "not_found", "quota"})
 class Asker:
     """Asks requests of one teacher, and journals whatever happens before anything else is done with it.
 
-    ``proven`` says that the teacher has answered this run before.
+    ``timeout`` is in seconds, None for a teacher that may take its time. ``proven`` says that the teacher has answered
+    this run before.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class Asker:
         ledger: Ledger,
         *,
         attempts: int,
-        timeout: float,
+        timeout: float | None,
         proven: bool = False,
     ) -> None:
         self._teacher = teacher
@@ -40,7 +41,8 @@ class Asker:
         self._attempts = attempts
         self._timeout = timeout
         self._proven = proven
-        self._answer_tokens = 0.0  # mean length of the answers so far
+        self._syncing = asyncio.Lock()
+        self._journalled = self._synced = 0  # replies, and those of them that the disk has
         self.closing = False  # send nothing more; what is in flight may come home
         self.calling: set[int] = set()  # the requests that are with the teacher now
         self.failures: dict[int, int] = {}  # errors so far of the requests that are being tried again
@@ -64,7 +66,7 @@ class Asker:
             if not self._ledger.affords(worst):
                 return False
             self._ledger.reserve(worst)
-            error, sent = await self._send(request, worst)
+            error, turn = await self._send(request, worst)
             if error is None:
                 return True
             if error.kind in FATAL or (error.kind == "bad_request" and not self._proven):
@@ -75,9 +77,10 @@ class Asker:
             if error.kind == "bad_request":
                 return self._give_up(request, error)
             if error.kind == "rate_limit" or (error.kind == "overloaded" and error.retry_after is not None):
-                self._pacer.slow_down(error, sent)
-                continue  # the provider is busy: that is nobody's fault, and uses up no try
-            self._pacer.failed(error, sent)
+                # The provider is busy: that is nobody's fault, and uses up no try.
+                await self._wait(self._pacer.slow_down(turn, error), worst)
+                continue
+            self._pacer.failed(turn, error)
             self.failures[request.k] = self.failures.get(request.k, 0) + 1
             # While nothing at all succeeds it is an outage, which must not use up a request's tries.
             if self._pacer.successes > others:
@@ -85,22 +88,43 @@ class Asker:
                 others = self._pacer.successes
             if tries >= self._attempts:
                 return self._give_up(request, error)
-            await asyncio.sleep(min(30.0, 0.5 * 2.0**tries) * random.uniform(0.5, 1.0))
+            backoff = min(30.0, 0.5 * 2.0**tries) * random.uniform(0.5, 1.0)
+            await self._wait(max(backoff, error.retry_after or 0.0), worst)
         return False
+
+    async def _wait(self, seconds: float, worst: float | None) -> None:
+        """Wait before another try. It goes before what is new: the money for it, if it is there, is set aside."""
+        held = worst if self._ledger.affords(worst) else None
+        self._ledger.reserve(held)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._ledger.settle(held, 0.0)
+
+    async def _on_disk(self) -> None:
+        """Return once the disk has what is journalled now. Replies that come at the same time share one sync, which a
+        thread waits for."""
+        self._journalled += 1
+        mine = self._journalled
+        async with self._syncing:
+            if self._synced < mine:
+                synced = self._journalled
+                await asyncio.to_thread(self._store.sync)
+                self._synced = synced
 
     def _give_up(self, request: Request, error: TeacherError) -> bool:
         self._store.failed(request.k, f"{error.kind}: {error.message}")
         return True
 
-    async def _send(self, request: Request, worst: float | None) -> tuple[TeacherError | None, float]:
-        """One attempt: its error, or None, and when it was sent. Settles ``worst`` in every case."""
+    async def _send(self, request: Request, worst: float | None) -> tuple[TeacherError | None, Turn]:
+        """One attempt: its error, or None, and the turn that it had. Settles ``worst`` in every case."""
         spent: float | None = 0.0
         journalled = False
         try:
-            sent = await self._pacer.turn(self._expected_tokens(request))
+            turn = await self._pacer.turn(request)
             try:
                 if self.closing:
-                    return TeacherError("connection", "not sent: the run is ending"), sent
+                    return TeacherError("connection", "not sent: the run is ending"), turn
                 attempt = self._store.sent(request, worst)
                 journalled, spent = True, worst  # whatever happens now may be billed in full
                 self.calling.add(request.k)
@@ -108,7 +132,8 @@ class Asker:
                     async with asyncio.timeout(self._timeout):
                         reply = await self._teacher.complete(request)
                 except TimeoutError:
-                    error = TeacherError("timeout", f"no answer in {self._timeout:g} seconds", billed=True)
+                    seconds = "time" if self._timeout is None else f"{self._timeout:g} seconds"
+                    error = TeacherError("timeout", f"no answer in {seconds}", billed=True)
                 except TeacherError as exc:
                     error = exc
                 except asyncio.CancelledError:
@@ -125,22 +150,15 @@ class Asker:
                     # A server that reports no usage may still bill: what it cannot be shown is counted at its worst.
                     spent = self._ledger.cost(reply.usage) if counted else worst
                     self._store.answered(attempt, request.k, reply, spent)
+                    await self._on_disk()
                     self._proven = True
-                    self._answer_tokens += (reply.usage.completion_tokens - self._answer_tokens) / (
-                        self._pacer.successes + 1
-                    )
-                    self._pacer.answered(reply.limits)
-                    return None, sent
+                    self._pacer.answered(turn, reply)
+                    return None, turn
                 spent = worst if error.billed else 0.0
                 self._store.lost(attempt, error.kind, error.message, spent)
-                return error, sent
+                return error, turn
             finally:
                 self.calling.discard(request.k)
-                self._pacer.done()
+                self._pacer.done(turn)
         finally:
             self._ledger.settle(worst, spent if journalled else 0.0)
-
-    def _expected_tokens(self, request: Request) -> int:
-        """Prompt and answer; four characters a token, and the mean answer once one is known."""
-        answer = self._answer_tokens or request.max_tokens
-        return int((len(request.prompt) + len(request.system)) / 4 + answer)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError
 from alpaca_core.plugins import BUNDLED, PluginHost, suggestion
 from alpaca_core.settings import TABLES, Evaluation, Generation, default_of, is_secret, shown
-from alpaca_core.sources import KeyPath, Layer, Setting, dotted, path_of, read_layers
+from alpaca_core.sources import MEND, KeyPath, Layer, Setting, dotted, path_of, read_file, read_layers
 from alpaca_core.specs import Kind, Spec
 from alpaca_core.validation import NONE, build
 
@@ -104,7 +104,29 @@ def load_config(
     """
     folder = Path(folder or ".")
     layers = read_layers(flags or {}, sets, file, folder, os.environ if environ is None else environ)
-    return _Reading(host, layers, needs, folder).config()
+    return _Reading(host, layers, needs, folder, _inherited(layers)).config()
+
+
+#: What is not taken over from the run that ``--from`` names: how far that one was to go.
+_NOT_INHERITED = ("num_examples", "budget", "sources", "batch")
+
+
+def _inherited(layers: Sequence[Layer]) -> list[Layer]:
+    """The settings of the first run whose replies are taken over: they hold where nothing else is asked for."""
+    path = ("generation", "sources")
+    folders = next((_value(path, layer[path]) for layer in layers if path in layer), None)
+    if not folders:
+        return []
+    problems: list[str] = []
+    file = Path(folders[0]) / "run.toml"
+    layer = read_file(file, problems) if file.is_file() else {}  # it may go once its replies are taken over
+    if problems:
+        hint = "Name the folder of an earlier run: --from DIR"
+        raise ConfigError(f"{folders[0]} holds no run to take over:", problems=problems, hint=hint)
+    for name in _NOT_INHERITED:
+        layer.pop(("generation", name), None)
+    layer[("generation", "num_examples")] = Setting(NONE, "--from", Path(folders[0]))
+    return [layer]
 
 
 @dataclass
@@ -147,7 +169,7 @@ class _Reading:
         )
 
     def _raise_problems(self) -> None:
-        hint = self.missing[0].hint if self.missing else "Put it right and check it: alpacakit config check"
+        hint = self.missing[0].hint if self.missing else MEND
         if self.problems or any(isinstance(error, ConfigError) for error in self.missing):
             problems = [*self.problems, *(error.message for error in self.missing)]
             raise ConfigError("the configuration is wrong:", problems=problems, hint=hint)
@@ -174,8 +196,21 @@ class _Reading:
         spec = self._lookup(_KINDS[table], name, found)
         if spec is None:
             return None
+        self._disinherit(table, name)
         self._recommend(spec.defaults, f"{spec.kind} '{spec.name}'")
         return name, spec
+
+    def _disinherit(self, table: str, name: str) -> None:
+        """Drop the options of another component, and the price of another model, from what a run leaves to this one."""
+        model = (table, "model")
+        for layer in self.recommended[:1]:
+            inherited = layer.get((table, "name"))
+            if inherited is None:
+                continue
+            other_model = model in layer and (found := self._find(model)) and found.value != layer[model].value
+            for path in [path for path in layer if path[0] == table]:
+                if inherited.value != name or (other_model and path[1].startswith("price_")):
+                    del layer[path]  # type: ignore[attr-defined]
 
     def _chain(self) -> list[tuple[str, Spec]]:
         """The filters in their order, as they were called, with chains unfolded."""
@@ -223,7 +258,9 @@ class _Reading:
     # ── reading options ──
 
     def _chosen(self, table: KeyPath, name: str, spec: Spec) -> Chosen:
-        return Chosen(name, spec, self._read(table, spec.options) if spec.options else None)
+        options = self._read(table, spec.options) if spec.options else None
+        self._recommend(getattr(options, "recommends", {}), f"{spec.kind} '{name}'")
+        return Chosen(name, spec, options)
 
     def _read(self, table: KeyPath, cls: type) -> Any:
         """An instance of ``cls`` from all sources; None, with problems noted, where a value is wrong."""

@@ -12,59 +12,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
 import signal
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from random import Random
 from typing import Any
 
 from alpaca_core.asking import Asker
+from alpaca_core.batches import Batches
 from alpaca_core.config import Generation
 from alpaca_core.errors import Stopped
 from alpaca_core.judging import Chain
 from alpaca_core.ledger import Ledger
 from alpaca_core.pacing import Pacer
+from alpaca_core.progress import Progress
 from alpaca_core.protocols import Prompt, Teacher
-from alpaca_core.records import Candidate, Example, Request, Seed, Unparsed
-from alpaca_core.store import Judged, Store
+from alpaca_core.records import Example, Request, Seed
+from alpaca_core.replies import LAST, Replies, Taken
+from alpaca_core.store import Store
 
 PRIOR = 4  # the yield starts as if this many replies had given every row asked for: optimistic, so it asks for less
-LEAST_YIELD = 0.02  # kept rows per row asked for; below this over LAST replies the run stops
-LAST = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a generation stands. ``seconds`` and ``arrived`` count from this start on; the rest, the whole run."""
-
-    target: int
-    kept: int
-    candidates: int
-    rejected: dict[str, int]
-    replies: int
-    failed: int
-    in_flight: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float | None
-    seconds: float
-    arrived: int
-    waiting: float  # seconds of a common pause that are left
-    trouble: str = ""  # the newest error since the last good reply
-    closing: bool = False  # nothing more is asked; what is in flight comes home
-
-    @property
-    def eta(self) -> float | None:
-        """Seconds still to go at the pace since this start."""
-        if not self.arrived or not self.seconds or not self.replies:
-            return None
-        per_reply = max(self.kept, 1) / self.replies
-        return (self.target - self.kept) / per_reply * self.seconds / self.arrived
+LEAST_YIELD = 0.02  # kept rows per row asked for; below this over the LAST replies the run stops
 
 
 @dataclass
@@ -79,7 +52,9 @@ class Plan:
     settings: Generation
     ledger: Ledger
     seed: int
+    taken: Sequence[Taken] = ()
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
+    on_note: Callable[[str], None] = field(default=lambda _: None)
 
 
 async def generate(plan: Plan) -> Progress:
@@ -95,7 +70,12 @@ class _Generation:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         settings = plan.settings
-        self.pacer = Pacer(settings.concurrency, max_rpm=settings.max_rpm, max_tpm=settings.max_tpm)
+        self.pacer = Pacer(
+            settings.concurrency,
+            max_rpm=settings.max_rpm,
+            max_tpm=settings.max_tpm,
+            first_alone=not getattr(plan.teacher, "local", False),
+        )
         self.asker = Asker(
             plan.teacher,
             plan.store,
@@ -103,21 +83,29 @@ class _Generation:
             plan.ledger,
             attempts=settings.attempts,
             timeout=settings.timeout,
-            proven=bool(plan.store.settled()),
+            proven=plan.store.answered_any(),
         )
+        self.batches = Batches(
+            plan.teacher,
+            plan.store,
+            plan.ledger,
+            attempts=settings.attempts,
+            on_change=self.show,
+            on_note=plan.on_note,
+        )
+        self.batch: asyncio.Task[set[int]] | None = None
         self.tasks: dict[int, asyncio.Task[bool]] = {}  # by request: asked and not settled
-        self.settled = plan.store.settled()  # answered or given up, and not judged yet
-        self.frontier = 0  # every request below is judged
+        self.replies = Replies(plan.store, plan.prompt, plan.chain, settings.num_examples, plan.taken)
+        self.left_behind = bool(plan.store.open_batches())  # by an earlier start
+        self.prepared = False  # the teacher's own words to people were heard
+        self.learnt: dict[str, Any] = {}  # about the teacher's model, as stored
         self.wake = asyncio.Event()
         self.trouble: BaseException | None = None
         self.interrupted: int | None = None
         self.starved = False
         self.items = 1  # rows asked for by one request
-        self.kept = self.candidates = self.judged_replies = self.failed = 0
-        self.prompt_tokens = self.completion_tokens = 0
-        self.rejected: dict[str, int] = {}
-        self.recent: deque[int] = deque(maxlen=LAST)  # rows kept of each of the last replies since this start
-        self.kept_rows: list[tuple[int, Example]] = []  # (k, row), only for prompts that look at them
+        self.visible: tuple[int, Sequence[Example]] = (-1, ())  # the kept rows that a block of requests sees
+        self.batched = 0  # requests that batches have settled since this start
         self.started = time.monotonic()
 
     # ── the loop ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,53 +114,143 @@ class _Generation:
         plan = self.plan
         plan.store.forget_verdicts()
         plan.chain.told(plan.seeds)
+        if hasattr(plan.teacher, "learnt"):
+            self.learnt = json.loads(plan.store.get("learnt") or "{}")
+            plan.teacher.learnt.update(self.learnt)
         self.items = max(1, self.request(0).items)
         with _signals(self.interrupt):
-            await self.judge_settled()
-            self.recent.clear()
+            async for _ in self.replies.judge_settled():
+                pass
+            self.replies.recent.clear()
             while True:
                 try:
+                    await self.prepare()
                     self.send_due()
-                    plan.on_progress(self.progress())
-                    if not self.tasks:
+                    self.show()
+                    if not self.tasks and self.batch is None:
                         break
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(0.5):
                             await self.wake.wait()
                     self.wake.clear()
+                    self.remember()
                     if self.trouble is None:
-                        await self.judge_settled()
+                        async for _ in self.replies.judge_settled():
+                            if not self.yields_nothing():
+                                self.send_due()
                 except Exception as exc:  # what is in flight is paid: it comes home before anything is said
                     self.trouble = self.trouble or exc
+                    if not self.tasks and self.batch is None:
+                        break
+                    await asyncio.sleep(0.1)  # where nothing was awaited above, nothing would ever come home
                 self.starved |= self.yields_nothing()
-                if self.trouble or self.starved or self.kept >= plan.settings.num_examples:
+                if self.trouble or self.starved or self.replies.missing == 0:
                     self.close()
-        if self.interrupted is not None or self.kept < plan.settings.num_examples:
+        if self.interrupted is not None or self.trouble is not None or self.replies.missing:
             self.explain()
         return self.progress()
 
-    def send_due(self) -> None:
-        """Ask the lowest requests without a reply: no more than the missing rows need and the budget allows.
+    async def prepare(self) -> None:
+        """Before the first request of this start: what the teacher itself has to say."""
+        if self.prepared or not self.need() or self.asker.closing:
+            return
+        self.prepared = True
+        if hasattr(self.plan.teacher, "prepare"):
+            for note in await self.plan.teacher.prepare():
+                self.plan.on_note(note)
 
-        The request at the frontier is always due, since every reply behind it waits for it. While it fails, one
-        request more is due after each failure: if that one succeeds it was no outage, and the failure counts.
+    def remember(self) -> None:
+        """Store and tell what the teacher has learnt about its model since the last time, and its other remarks."""
+        while notes := getattr(self.plan.teacher, "notes", None):
+            self.plan.on_note(notes.pop(0))
+        learnt = getattr(self.plan.teacher, "learnt", self.learnt)
+        if learnt == self.learnt:
+            return
+        for name, value in learnt.items():
+            if name not in self.learnt or self.learnt[name] != value:
+                instead = "it is left out" if value is None else f"{value} is sent in its place"
+                self.plan.on_note(f"The model does not take {name} as set: {instead}.")
+        self.learnt = dict(learnt)
+        self.plan.store.set("learnt", json.dumps(self.learnt))
+
+    def send_due(self) -> None:
+        """Ask what is due: one by one, or as one batch, for which an earlier start's batches are waited first."""
+        if self.batch is not None or self.asker.closing:
+            return
+        if self.left_behind:
+            self.left_behind = False
+            self.start(self.batches.resume())
+        elif not self.plan.settings.batch:
+            self.send_singly()
+        elif chosen := self.batchful():
+            self.start(self.batches.ask(chosen))
+
+    def send_singly(self) -> None:
+        """Keep as many requests in flight as may be.
+
+        While the request at the frontier fails, one request more is due after each failure: if that one succeeds it
+        was no outage, and the failure counts.
         """
         settings = self.plan.settings
-        need = self.need()
-        extra = min(2 * settings.attempts, max(0, self.asker.failures.get(self.frontier, 0) - 1))
-        k = self.frontier
-        while need and not self.asker.closing and len(self.tasks) < settings.concurrency + extra:
-            while k in self.settled or k in self.tasks:
+        extra = min(2 * settings.attempts, max(0, self.asker.failures.get(self.replies.frontier, 0) - 1))
+        due = self.due(extra)
+        while len(self.tasks) < settings.concurrency + extra and (request := next(due, None)):
+            worst = self.plan.ledger.worst(request)
+            # What is new leaves enough to try a lost one again, without whose reply no later one can be judged.
+            if not self.plan.ledger.affords(worst if request.k == self.replies.frontier else 2 * (worst or 0.0)):
+                return
+            task = self.tasks[request.k] = asyncio.create_task(self.asker.ask(request))
+            task.add_done_callback(partial(self.asked, request.k))
+
+    def batchful(self) -> list[Request]:
+        """What is due and fits into one batch and into the budget."""
+        teacher, ledger = self.plan.teacher, self.plan.ledger
+        chosen: list[Request] = []
+        size, reserved = 0, 0.0
+        for request in self.due(extra=self.batches.erred(self.replies.frontier)):
+            size += len(json.dumps(asdict(request))) + 1024  # what the provider's form adds is much less
+            worst = ledger.worst(request, batch=True)
+            full = len(chosen) == self.batches.most or size > teacher.batch_bytes
+            if full or not ledger.affords(reserved + (worst or 0.0)):
+                break
+            reserved += worst or 0.0
+            chosen.append(request)
+        return chosen
+
+    def due(self, extra: int = 0) -> Iterator[Request]:
+        """The lowest requests without a reply: no more than the missing rows need, and ``extra``.
+
+        The request at the frontier is always due, since every reply behind it waits for it.
+        """
+        settled, frontier, block = self.replies.settled, self.replies.frontier, self.plan.settings.block
+        need, k, asked = self.need(), frontier, len(self.tasks) + len(settled)
+        while need:
+            while k in settled or k in self.tasks:
                 k += 1
-            if k != self.frontier and len(self.tasks) + len(self.settled) >= need + extra:
+            if k != frontier and asked >= need + extra:
                 return
-            if self.plan.prompt.uses_kept and self.frontier < (k // settings.block - 1) * settings.block:
+            if self.plan.prompt.uses_kept and frontier < (k // block - 1) * block:
                 return
-            request = self.request(k)
-            if not self.plan.ledger.affords(self.plan.ledger.worst(request)):
-                return
-            task = self.tasks[k] = asyncio.create_task(self.asker.ask(request))
-            task.add_done_callback(partial(self.asked, k))
+            yield self.request(k)
+            k += 1
+            asked += 1
+
+    def start(self, work: Coroutine[Any, Any, set[int]]) -> None:
+        """Have a batch asked or waited for."""
+        self.batch = asyncio.create_task(work)
+        self.batch.add_done_callback(self.batch_ended)
+
+    def batch_ended(self, task: asyncio.Task[set[int]]) -> None:
+        self.batch = None
+        self.wake.set()
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            self.trouble = self.trouble or error
+            self.close()
+        else:
+            self.replies.settled |= task.result()
+            self.batched += len(task.result())
 
     def asked(self, k: int, task: asyncio.Task[bool]) -> None:
         """A request's task has ended: settled, given back, cancelled or in trouble."""
@@ -184,11 +262,15 @@ class _Generation:
             self.trouble = self.trouble or error
             self.close()
         elif task.result():
-            self.settled.add(k)
+            self.replies.settled.add(k)
 
     def close(self) -> None:
-        """Send nothing more. What is with the teacher comes home; what waits for its turn need not."""
+        """Send nothing more. What is with the teacher comes home; what waits for its turn need not, nor a batch, which
+        goes on at the provider."""
         self.asker.closing = True
+        self.batches.leave()
+        if getattr(self.plan.teacher, "local", False):
+            self.plan.teacher.leave()
         for k, task in self.tasks.items():
             if k not in self.asker.calling:
                 task.cancel()
@@ -201,96 +283,61 @@ class _Generation:
     def request(self, k: int) -> Request:
         plan = self.plan
         seen = k // plan.settings.block - 2
-        kept = [row for at, row in self.kept_rows if at // plan.settings.block <= seen]
-        return plan.prompt.request(k, Random(f"{plan.seed}/{k}"), plan.seeds, kept)
+        if seen != self.visible[0]:
+            self.visible = (seen, self.replies.kept_before((seen + 1) * plan.settings.block))
+        return plan.prompt.request(k, Random(f"{plan.seed}/{k}"), plan.seeds, self.visible[1])
 
     def need(self) -> int:
         """How many replies the missing rows need, at the measured yield and a tenth more."""
-        missing = self.plan.settings.num_examples - self.kept
-        if missing <= 0:
-            return 0
-        rows_per_reply = (self.kept + PRIOR * self.items) / (self.judged_replies + PRIOR)
-        return math.ceil(1.1 * missing / rows_per_reply)
-
-    # ── judging ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def judge_settled(self) -> None:
-        """Judge every reply whose predecessors are all judged. Lets replies that come in meanwhile be received."""
-        while self.frontier in self.settled:
-            self.judge(self.frontier)
-            self.settled.discard(self.frontier)
-            self.frontier += 1
-            await asyncio.sleep(0)
-
-    def judge(self, k: int) -> None:
-        found = self.plan.store.reply(k)
-        if found is None:
-            self.failed += 1
-            self.recent.append(0)
-            return
-        request, reply = found
-        before = self.kept
-        rows = []
-        for place, item in enumerate(self.plan.prompt.parse(request, reply)):
-            row = self.verdict(f"{k:06d}.{place:02d}", k, place, item, reply.labels.get(item.number, ""))
-            rows.append(row)
-            if row.kept is not None:
-                self.candidates += 1
-            if row.kept is False:
-                self.rejected[row.filter] = self.rejected.get(row.filter, 0) + 1
-        self.plan.store.judged(rows)
-        self.judged_replies += 1
-        self.prompt_tokens += reply.usage.prompt_tokens
-        self.completion_tokens += reply.usage.completion_tokens
-        self.recent.append(self.kept - before)
-
-    def verdict(self, id: str, k: int, place: int, item: Candidate | Unparsed, label: str) -> Judged:
-        if isinstance(item, Unparsed):
-            candidate = Candidate("", "", item.text, number=item.number, id=id, label=label)
-            kept = False if self.kept < self.plan.settings.num_examples else None
-            return Judged(candidate, k, place, kept, "parse", item.reason)
-        candidate = replace(item, id=id, label=label)
-        if self.kept >= self.plan.settings.num_examples:
-            return Judged(candidate, k, place, None)
-        judgement = self.plan.chain.judge(candidate)
-        candidate = judgement.candidate
-        if judgement.kept:
-            example = Example(candidate.instruction, candidate.input, candidate.output, candidate.id, label)
-            self.plan.chain.kept(example)
-            self.kept += 1
-            if self.plan.prompt.uses_kept:
-                self.kept_rows.append((k, example))
-        return Judged(candidate, k, place, judgement.kept, judgement.filter, judgement.reason, judgement.flags)
+        rows_per_reply = (self.replies.kept + PRIOR * self.items) / (self.replies.judged + PRIOR)
+        return math.ceil(1.1 * self.replies.missing / rows_per_reply)
 
     # ── how it stands, how it ends ─────────────────────────────────────────────────────────────────────────────
 
     def yields_nothing(self) -> bool:
         """Whether the last replies since this start brought next to no rows."""
-        return len(self.recent) == LAST and sum(self.recent) < LEAST_YIELD * LAST * self.items
+        recent = self.replies.recent
+        return len(recent) == LAST and sum(recent) < LEAST_YIELD * LAST * self.items
+
+    def show(self) -> None:
+        self.plan.on_progress(self.progress())
 
     def progress(self) -> Progress:
+        replies, trouble = self.replies, self.pacer.trouble or self.batches.trouble
+        spent, budget = self.plan.ledger.spent, self.plan.ledger.budget
         return Progress(
             target=self.plan.settings.num_examples,
-            kept=self.kept,
-            candidates=self.candidates,
-            rejected=dict(self.rejected),
-            replies=self.judged_replies,
-            failed=self.failed,
+            kept=replies.kept,
+            candidates=replies.candidates,
+            rejected=dict(replies.rejected),
+            replies=replies.judged,
+            failed=replies.failed,
             in_flight=self.pacer.in_flight,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            cost=None if self.plan.ledger.price is None else self.plan.ledger.spent,
+            prompt_tokens=replies.prompt_tokens,
+            completion_tokens=replies.completion_tokens,
+            cost=None if self.plan.ledger.price is None else spent,
             seconds=time.monotonic() - self.started,
-            arrived=self.pacer.successes,
+            arrived=self.pacer.successes + self.batched,
             waiting=self.pacer.waiting,
-            trouble=self.pacer.trouble.message if self.pacer.trouble else "",
+            trouble=trouble.message if trouble else "",
             closing=self.asker.closing,
+            batch=self.batches.status if self.batch is not None else None,
+            reasoning_tokens=replies.reasoning_tokens,
+            doing=getattr(self.plan.teacher, "doing", ""),
+            own=replies.own,
+            total_cost=None if self.plan.ledger.price is None else replies.total_cost(spent),
+            budget=budget,
+            reach=None if budget is None else replies.reach(spent, budget),
         )
 
     def explain(self) -> None:
         """Raise what ended the run before its target."""
-        have = f"{self.kept:,} of {self.plan.settings.num_examples:,} rows are kept"
+        replies = self.replies
+        have = f"{replies.kept:,} of {self.plan.settings.num_examples:,} rows are kept"
         again = "Run the same command again to go on."
+        if self.plan.store.open_batches() and not isinstance(self.trouble, Stopped):  # which says it better
+            again = "The batch goes on at the provider: run the same command again to collect it."
+            self.plan.on_note(again)
         if self.interrupted == signal.SIGINT:
             raise KeyboardInterrupt
         if self.interrupted is not None:
@@ -298,27 +345,29 @@ class _Generation:
         if self.trouble is not None:
             raise self.trouble
         ledger = self.plan.ledger
-        if not ledger.affords(ledger.worst(self.request(self.frontier))):
+        worst = ledger.worst(self.request(replies.frontier), batch=self.plan.settings.batch)
+        if not ledger.affords(worst):
             raise Stopped(
-                f"The budget of ${ledger.budget:g} is used up (${ledger.spent:.4f} spent); {have}.",
+                f"The budget of ${ledger.budget:g} leaves too little for another request, which may cost ${worst:.4f}"
+                f" (${ledger.spent:.4f} spent); {have}.",
                 hint="Go on with a larger one: --budget DOLLARS",
             )
         if not self.starved:
             raise Stopped(f"Nothing more could be asked; {have}.", hint=again)
-        if self.failed > self.judged_replies:
+        if replies.failed > replies.judged:
             raise Stopped(
-                f"{self.failed:,} requests were refused, the last one so: {self.plan.store.last_failure()}; {have}.",
+                f"{replies.failed:,} requests were refused, the last one so: {self.plan.store.last_failure()}; {have}.",
                 hint="Change what the provider refuses, and start over with --fresh.",
             )
-        if not self.candidates:
+        if not replies.candidates:
             raise Stopped(
                 f"No reply held a single task; {have}.",
                 hint="The replies are in run.db. Try another model or another prompt.",
             )
-        top = max(self.rejected, key=lambda name: self.rejected[name], default="parse")
+        top = max(replies.rejected, key=lambda name: replies.rejected[name], default="parse")
         raise Stopped(
-            f"The last {LAST} replies brought {sum(self.recent)} rows; {have}.",
-            hint=f"Most candidates were rejected by '{top}' ({self.rejected.get(top, 0):,}): see rejected.jsonl,"
+            f"The last {LAST} replies brought {sum(replies.recent)} rows; {have}.",
+            hint=f"Most candidates were rejected by '{top}' ({replies.rejected.get(top, 0):,}): see rejected.jsonl,"
             " and change the filter, the prompt or the seed tasks.",
         )
 

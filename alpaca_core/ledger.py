@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
+from fractions import Fraction
+
 from alpaca_core.errors import ConfigError
 from alpaca_core.records import Price, Request, Usage
 from alpaca_core.store import Store
 
 DEFAULT_BUDGET = 5.0  # dollars, where the price is known and no budget was given
+FRAME = 64  # tokens that chat formats put around the messages, at most; OpenAI's and Anthropic's take under 20
+FORM = 512  # tokens of a provider's own words on how to keep to a schema, at most
 
 
 class Ledger:
     """Keeps a hard budget: a request's worst price is reserved before it is sent and settled after.
 
-    ``price`` None means unknown: then nothing can be promised, and a budget is refused.
+    ``price`` None means unknown: then nothing can be promised, and a budget is refused. Sums are exact fractions: as
+    floats, those of many thousand replies would drift.
     """
 
     def __init__(self, price: Price | None, budget: float | None, spent: float | None = None) -> None:
@@ -24,42 +31,73 @@ class Ledger:
             )
         self.price = price
         self.budget = None if price is None else DEFAULT_BUDGET if budget is None else budget
-        self.spent = spent or 0.0
-        self.reserved = 0.0
+        self._spent = Fraction(spent or 0)
+        self._reserved = Fraction(0)
 
-    def worst(self, request: Request) -> float | None:
-        """The most that ``request`` can cost: a token is at least one byte of text, and an answer is at most
-        ``max_tokens`` long. 64 tokens are added for what chat formats put around the messages."""
+    @property
+    def spent(self) -> float:
+        """Dollars that are gone."""
+        return max(0.0, float(self._spent))  # sums read from a journal are floats, off by a hair
+
+    @property
+    def reserved(self) -> float:
+        """Dollars that the requests in flight may cost at worst."""
+        return float(self._reserved)
+
+    def worst(self, request: Request, *, batch: bool = False) -> float | None:
+        """The most that ``request`` can cost, asked alone or in a ``batch``.
+
+        A token is at least one byte of the text, or of its NFKC form, which some tokenizers read in its place and
+        which may be longer. Every token of the prompt may be written to a cache, where that is dearer. An answer has
+        ``max_tokens`` at most, reasoning included.
+        """
         if self.price is None:
             return None
-        text = request.system + request.prompt + request.input + request.prefix
-        usage = Usage(prompt_tokens=len(text.encode()) + 64, completion_tokens=request.max_tokens)
-        return self.price.cost(usage)
+        tokens = _most_tokens(request.system + request.prompt + request.input + request.prefix) + FRAME
+        if request.schema is not None:
+            tokens += 2 * _most_tokens(json.dumps(request.schema, ensure_ascii=False)) + FORM
+        written = Usage(tokens, request.max_tokens, cache_write_tokens=tokens)
+        dearer = max(self.price.cost(Usage(tokens, request.max_tokens)), self.price.cost(written))
+        return dearer * (self.price.batch if batch else 1.0)
 
     def affords(self, worst: float | None) -> bool:
         """Whether ``worst`` more dollars stay within the budget."""
-        return worst is None or self.budget is None or self.spent + self.reserved + worst <= self.budget
+        if worst is None or self.budget is None:
+            return True
+        return self._spent + self._reserved + Fraction(worst) <= Fraction(self.budget)
 
     def reserve(self, worst: float | None) -> None:
-        self.reserved += worst or 0.0
+        """Set ``worst`` dollars aside for a request that is about to be sent."""
+        self._reserved += Fraction(worst or 0)
 
     def settle(self, worst: float | None, cost: float | None) -> None:
         """Give back the reserve and book what was really spent."""
-        self.reserved -= worst or 0.0
-        self.spent += cost or 0.0
+        self._reserved -= Fraction(worst or 0)
+        self._spent += Fraction(cost or 0)
 
     def settle_unpriced(self, store: Store) -> None:
         """Price what was sent while the price was not known, now that it is: lost attempts at their worst."""
         if self.price is None:
             return
         costs = []
-        for attempt, k, answered in store.unpriced():
+        for attempt, k, answered, batch in store.unpriced():
             found = store.reply(k) if answered else None
-            cost = self.price.cost(found[1].usage) if found else self.worst(store.request(k))
+            usage = found[1].usage if found else Usage()
+            counted = usage.prompt_tokens or usage.completion_tokens
+            cost = self.cost(usage, batch=batch) if counted else self.worst(store.request(k), batch=batch)
             costs.append((cost or 0.0, attempt))
         store.priced(costs)
-        self.spent = store.totals().cost or 0.0
+        self._spent = Fraction(store.totals().cost or 0)
 
-    def cost(self, usage: Usage) -> float | None:
-        """What a reply of ``usage`` cost."""
-        return None if self.price is None else self.price.cost(usage)
+    def cost(self, usage: Usage, *, batch: bool = False) -> float | None:
+        """What a reply of ``usage`` cost, asked alone or in a ``batch``."""
+        if self.price is None:
+            return None
+        return self.price.cost(usage) * (self.price.batch if batch else 1.0)
+
+
+def _most_tokens(text: str) -> int:
+    """The most tokens that any tokenizer makes of ``text``."""
+    if text.isascii():
+        return len(text)
+    return max(len(text.encode()), len(unicodedata.normalize("NFKC", text).encode()))

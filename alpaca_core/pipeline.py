@@ -11,18 +11,22 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from alpaca_core.account import account
 from alpaca_core.config import Config
 from alpaca_core.dataset import split, write_jsonl, write_rows
 from alpaca_core.errors import ConfigError, Stopped
 from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
 from alpaca_core.generate import Plan as GenerationPlan
-from alpaca_core.generate import Progress, generate
+from alpaca_core.generate import generate
 from alpaca_core.judging import Chain
 from alpaca_core.ledger import Ledger
+from alpaca_core.local import Gathered
 from alpaca_core.plugins import PluginHost
-from alpaca_core.protocols import LocalTeacher, Prompt, Teacher
+from alpaca_core.progress import Progress
+from alpaca_core.protocols import BatchTeacher, LocalTeacher, Prompt, Teacher
 from alpaca_core.records import Example, Price, Seed, TrainEvent, TrainJob, TrainResult
-from alpaca_core.runs import DATA, HELDOUT, REJECTED, RunFolder, identity, read_summary, write_summary
+from alpaca_core.reuse import check_sources, described, take_over, taken
+from alpaca_core.runs import DATA, HELDOUT, JOURNAL, REJECTED, RunFolder, identity, read_summary, write_summary
 from alpaca_core.seeds import read_seeds, seeds_hash
 from alpaca_core.steplog import StepLog
 
@@ -55,21 +59,22 @@ def default_folder(config: Config) -> Path:
     return Path("runs") / ("practice" if name == "procedural" else name)
 
 
-def make_teacher(config: Config) -> tuple[Teacher, Price | None]:
+def make_teacher(config: Config, *, to_ask: bool = True) -> tuple[Teacher, Price | None]:
     """The teacher, ready to be asked, and its price in dollars per million tokens if known.
 
-    Raises MissingError for a missing package or key before anything is sent.
+    Raises MissingError for a missing package, or a key unless it is not ``to_ask``, before anything is sent.
     """
     assert config.teacher is not None
     teacher = config.teacher.build()
     check = getattr(teacher, "check", None)
-    if check is not None:
+    if check is not None and to_ask:
         check()
     price = teacher.price() if hasattr(teacher, "price") else None
     if config.price_input is not None and config.price_output is not None:
         price = Price(config.price_input, config.price_output, source="configuration")
     elif (config.price_input is None) != (config.price_output is None):
         raise ConfigError("teacher.price_input and teacher.price_output belong together: give both, or neither.")
+    teacher = Gathered(teacher) if hasattr(teacher, "complete_many") else teacher
     return teacher, price
 
 
@@ -84,30 +89,43 @@ class Parts:
     chain: Chain
 
 
-def make_parts(config: Config) -> Parts:
-    """Read the seed tasks and build the components. Raises ConfigError and MissingError for what is wrong."""
+def make_parts(config: Config, *, to_ask: bool = True) -> Parts:
+    """Read the seed tasks and build the components. Raises ConfigError and MissingError for what is wrong.
+
+    What is not ``to_ask`` needs no key.
+    """
     assert config.teacher is not None and config.prompt is not None
     seeds = read_seeds(Path(config.generation.seed_tasks) if config.generation.seed_tasks else None)
     prompt = config.prompt.build()
     chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
-    teacher, price = make_teacher(config)
+    teacher, price = make_teacher(config, to_ask=to_ask)
     Ledger(price, config.generation.budget)  # refuses a budget that cannot be kept
+    if config.generation.batch and not isinstance(teacher, BatchTeacher):
+        raise ConfigError(
+            f"The teacher '{config.teacher.name}' has no batch API.",
+            hint="Leave out --batch, or choose another teacher.",
+        )
     return Parts(seeds, teacher, price, prompt, chain)
 
 
 def open_run(config: Config, parts: Parts, out: Path, *, fresh: bool = False) -> RunFolder:
     """The run folder ``out``: new, or the same run to go on with. See ``RunFolder.open``."""
+    if not (out / JOURNAL).exists() or fresh:
+        check_sources(config.generation.sources, out)
     return RunFolder.open(out, config, identity(config, seeds_hash(parts.seeds)), fresh=fresh)
 
 
-def generate_stage(config: Config, parts: Parts, folder: RunFolder, watch: Watcher, *, heldout: bool) -> Outcome:
-    """Generate, and write the dataset into the run folder.
+def generate_stage(
+    config: Config, host: PluginHost, parts: Parts, folder: RunFolder, watch: Watcher, *, heldout: bool
+) -> Outcome:
+    """Take over the replies of other runs, generate what is missing, and write the dataset into the run folder.
 
     With ``heldout`` some rows are set aside for evaluation. Whatever ends the generation early, the rows so far are
     written and the summary says so; then the error goes on to the caller.
     """
     store = folder.store
     heldout = heldout or (folder.path / HELDOUT).exists()  # what was set aside once stays so
+    take_over(store, config.generation.sources)
     before = store.totals()
     ledger = Ledger(parts.price, config.generation.budget, before.cost)
     ledger.settle_unpriced(store)
@@ -120,7 +138,9 @@ def generate_stage(config: Config, parts: Parts, folder: RunFolder, watch: Watch
         settings=config.generation,
         ledger=ledger,
         seed=config.seed,
+        taken=taken(store, host),
         on_progress=watch.generating,
+        on_note=watch.note,
     )
     started = time.monotonic()
     try:
@@ -183,6 +203,9 @@ def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: floa
             "reasoning_tokens": totals.reasoning_tokens,
             "cost_usd": totals.cost,
             "seconds": round(seconds, 2),
+            **account(folder.store.rows),
+            **({"learnt": json.loads(learnt)} if (learnt := folder.store.get("learnt")) else {}),
+            **({"sources": sources} if (sources := described(folder.store)) else {}),
         },
         **{stage: old[stage] for stage in ("training", "evaluation") if stage in old},
     }
@@ -231,7 +254,7 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
     parts = make_parts(config)
     with open_run(config, parts, out, fresh=fresh) as folder:
         watch.stage("generate")
-        outcome = generate_stage(config, parts, folder, watch, heldout=True)
+        outcome = generate_stage(config, host, parts, folder, watch, heldout=True)
         if config.trainer is None:
             return outcome
         summary = outcome.summary

@@ -6,11 +6,13 @@ where the spec has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from random import Random
 from typing import Protocol, runtime_checkable
 
+from alpaca_core.errors import TeacherError
 from alpaca_core.records import (
+    BatchStatus,
     Candidate,
     Completion,
     Example,
@@ -42,8 +44,16 @@ class Prompt(Protocol):
 
 @runtime_checkable
 class Teacher(Protocol):
-    """Answers requests. Optional besides: ``price() -> Price | None``, the provider's price for the chosen model, and
-    ``check()``, which raises what is missing before the first request."""
+    """Answers requests. Optional besides:
+
+    * ``price() -> Price | None``: the provider's price for the chosen model.
+    * ``check()`` raises what is missing, such as a key, before anything is written or sent.
+    * ``async prepare() -> list[str]``, called once before the first request: what people should know, such as the day
+      on which the model is shut down. Raises TeacherError where a request would fail the same way.
+    * ``learnt: dict[str, Any]``: the parameters that the model turned out not to take, by name, with the value that is
+      sent in its place or None where it is left out. The core keeps it in the run and puts it back in at a later start,
+      so that nothing is learnt twice.
+    """
 
     async def complete(self, request: Request) -> Completion:
         """One provider call, without retries. Raises TeacherError. May be cancelled at any moment."""
@@ -56,12 +66,49 @@ class Teacher(Protocol):
 
 @runtime_checkable
 class LocalTeacher(Protocol):
-    """A model in this process, which answers many requests at once."""
+    """A model in this process, which answers many requests at once. The core makes a ``Teacher`` of it; what is
+    optional there is optional here too. Besides:
+
+    * ``doing: str``: what the model is at, for the progress line of a batch that takes minutes.
+    * ``notes: list[str]``: remarks for people that came up since ``prepare``. The core takes them out as it tells them.
+    """
 
     batch_size: int
 
     def complete_many(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion for each request, in their order."""
+        ...
+
+
+@runtime_checkable
+class BatchTeacher(Protocol):
+    """A teacher whose provider also takes many requests as one batch, answered within a day for a lower price.
+
+    ``batch_requests`` and ``batch_bytes`` are the most that one batch may hold.
+    """
+
+    batch_requests: int
+    batch_bytes: int
+
+    async def submit(self, key: str, requests: Sequence[Request]) -> str:
+        """Hand in ``requests`` as one batch that carries ``key``; gives the provider's name for it.
+
+        Raises TeacherError.
+        """
+        ...
+
+    async def find(self, key: str, since: float, total: int) -> str | None:
+        """The batch of ``total`` requests that carries ``key``, submitted after ``since`` (seconds since the epoch);
+        None if the provider holds no such batch. Raises TeacherError, ``not_found`` where it cannot tell."""
+        ...
+
+    async def status(self, batch: str) -> BatchStatus:
+        """Where ``batch`` stands. Raises TeacherError, ``not_found`` where the provider does not know it any more."""
+        ...
+
+    def results(self, batch: str) -> AsyncIterator[tuple[int, Completion | TeacherError]]:
+        """What an ended batch brought, as (``Request.k``, answer or error), in any order. Requests that it did not get
+        to may be left out. Raises TeacherError."""
         ...
 
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from alpaca_core.errors import TeacherError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Request:
     ``prompt`` is what the teacher reads, after ``system``. ``prefix`` is the start of the answer: a completion
     teacher sends it at the end of the prompt and continues it, a chat teacher leaves it out. ``input`` is the Alpaca
     input field for students whose chat template knows one; other teachers put it after the prompt. The answer is
-    expected to hold ``items`` new tasks numbered from ``first``.
+    expected to hold ``items`` new tasks numbered from ``first``. ``schema`` is a JSON Schema for the whole answer: a
+    teacher that can be held to one sends it, others rely on the words of the prompt.
     """
 
     k: int
@@ -42,21 +46,28 @@ class Request:
     first: int = 1
     stop: tuple[str, ...] = ()
     max_tokens: int = 3072
+    schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider counts them. Cached ones are part of the prompt, reasoning ones of the completion."""
+    """Tokens as the provider counts them. Those read from and written to a cache are part of the prompt, reasoning
+    ones of the completion."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a provider's headers say about the minute at hand. None where a header was absent."""
+    """What a provider's headers say about the minute at hand. None where a header was absent.
+
+    ``tokens`` counts prompt and answer together; some providers limit the two apart, as ``input_tokens`` and
+    ``output_tokens``.
+    """
 
     requests: int | None = None
     requests_left: int | None = None
@@ -64,6 +75,10 @@ class Limits:
     tokens: int | None = None
     tokens_left: int | None = None
     tokens_reset: float | None = None
+    input_tokens: int | None = None
+    input_tokens_left: int | None = None
+    output_tokens: int | None = None
+    output_tokens_left: int | None = None
 
 
 Finish = Literal["stop", "length", "refusal", "content_filter"]
@@ -84,19 +99,40 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars per million tokens, with the day and the place that they were read."""
+    """Dollars per million tokens, with the day and the place that they were read. ``batch`` is the share of it that the
+    provider's batch API takes: half, at OpenAI and at Anthropic."""
 
     input: float
     output: float
-    cached: float | None = None  # None: cached prompt tokens cost the same as the others
+    cached: float | None = None  # None: prompt tokens read from a cache cost the same as the others
     date: str = ""
     source: str = ""
+    cache_write: float | None = None  # None: prompt tokens written to a cache cost the same as the others
+    batch: float = 0.5
 
     def cost(self, usage: Usage) -> float:
-        """Dollars for ``usage``."""
+        """Dollars for ``usage``, asked one by one."""
         cached = self.input if self.cached is None else self.cached
-        fresh = usage.prompt_tokens - usage.cached_tokens
-        return (fresh * self.input + usage.cached_tokens * cached + usage.completion_tokens * self.output) / 1e6
+        written = self.input if self.cache_write is None else self.cache_write
+        fresh = usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens
+        prompt = fresh * self.input + usage.cached_tokens * cached + usage.cache_write_tokens * written
+        return (prompt + usage.completion_tokens * self.output) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """Where a batch stands at its provider: ``done`` of ``total`` requests have a result.
+
+    Once it has ``ended`` (completed, expired or cancelled) its results can be read, and nothing more will come.
+    ``note`` is the provider's word for it. ``refused`` tells why the provider took nothing of it, as of one that fails
+    its validation.
+    """
+
+    ended: bool
+    done: int
+    total: int
+    note: str = ""
+    refused: TeacherError | None = None
 
 
 @dataclass(frozen=True, slots=True)

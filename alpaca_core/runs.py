@@ -19,10 +19,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
-from alpaca_core.config import Chosen, Config, to_toml
+from alpaca_core.config import Config, to_toml
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import AlpacaError, ConfigError
-from alpaca_core.settings import shown
+from alpaca_core.settings import default_of, shown
 from alpaca_core.store import Store
 
 JOURNAL = "run.db"
@@ -56,7 +56,17 @@ class RunFolder:
         lock = _take_lock(path, fresh)
         store = Store(path / JOURNAL)
         try:
-            _check_identity(path, store, identity)
+            differences = _differences(store, identity, _options(config, defaults=True))
+            if differences and _is_bare(store):  # a wrong key or model: whoever mends that has another run
+                store.clear()
+            elif differences:
+                raise ConfigError(
+                    f"{path} holds another run. Its replies came from other settings:",
+                    problems=differences,
+                    hint="Use the same settings, another folder (--out DIR), or --fresh to start over (the old one is"
+                    " kept aside).",
+                )
+            store.set("identity", json.dumps(identity, default=str))
             write_text(path / CONFIG, _header(config) + to_toml(config))
         except BaseException:
             store.close()
@@ -78,12 +88,12 @@ def identity(config: Config, seeds_hash: str) -> dict[str, Any]:
     """What makes a run this run. If any of it differs, its replies would differ: it is another run."""
     return {
         "teacher": config.teacher.name,
-        **{f"teacher.{name}": value for name, value in _identifying(config.teacher).items()},
         "prompt": config.prompt.name,
-        **{f"prompt.{name}": value for name, value in _identifying(config.prompt).items()},
+        **_options(config),
         "seed tasks (hash)": seeds_hash[:16],
         "generation.block": config.generation.block,
         "seed": config.seed,
+        **({"replies taken over from": list(config.generation.sources)} if config.generation.sources else {}),
     }
 
 
@@ -101,32 +111,37 @@ def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
     write_text(path / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 
 
-def _identifying(chosen: Chosen) -> dict[str, Any]:
-    """The options that change what the component says; ``metadata={"identity": False}`` marks those that do not."""
-    if chosen.options is None:
-        return {}
+def _options(config: Config, *, defaults: bool = False) -> dict[str, Any]:
+    """The options that change what teacher and prompt say; ``metadata={"identity": False}`` marks those that do not.
+
+    With ``defaults`` as they are when nobody sets them.
+    """
     return {
-        option.name: shown(option.name, getattr(chosen.options, option.name))  # no password reaches the journal
-        for option in fields(chosen.options)
+        # As shown: no password reaches the journal.
+        f"{table}.{option.name}": shown(
+            option.name, default_of(option) if defaults else getattr(chosen.options, option.name)
+        )
+        for table, chosen in (("teacher", config.teacher), ("prompt", config.prompt))
+        for option in (fields(chosen.options) if chosen.options is not None else ())
         if option.metadata.get("identity", True)
     }
 
 
-def _check_identity(path: Path, store: Store, identity: Mapping[str, Any]) -> None:
-    new = json.loads(json.dumps(identity, default=str))  # an option may be a Path
+def _differences(store: Store, identity: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """How the journal's run differs from ``identity``. An option that its run is older than counts as its default."""
     stored = store.get("identity")
     if stored is None:
-        store.set("identity", json.dumps(new))
-        return
-    old = json.loads(stored)
-    if old == new:
-        return
+        return []
+    new = json.loads(json.dumps(identity, default=str))  # an option may be a Path
+    old = {**json.loads(json.dumps(defaults, default=str)), **json.loads(stored)}
     names = dict.fromkeys([*old, *new])
-    raise ConfigError(
-        f"{path} holds another run. Its replies came from other settings:",
-        problems=[f"{n}: {old.get(n)!r} there, {new.get(n)!r} asked for" for n in names if old.get(n) != new.get(n)],
-        hint="Use the same settings, another folder (--out DIR), or --fresh to start over (the old one is kept aside).",
-    )
+    return [f"{n}: {old.get(n)!r} there, {new.get(n)!r} asked for" for n in names if old.get(n) != new.get(n)]
+
+
+def _is_bare(store: Store) -> bool:
+    """Whether nothing was answered and nothing can have been paid: there is nothing to keep."""
+    totals = store.totals()
+    return not totals.replies and totals.cost == 0 and not store.open_batches()
 
 
 def _take_lock(path: Path, fresh: bool) -> IO[str]:

@@ -51,10 +51,14 @@ class General:
 class Generation:
     """How a dataset is made. ``filters`` are names as they were given; ``Config.filters`` has the chains unfolded."""
 
-    num_examples: int = setting(1000, "Rows to keep.")
+    num_examples: int | None = setting(
+        1000, "Rows to keep; none: all that the stored replies hold, and nothing is asked."
+    )
+    sources: tuple[FileName, ...] = setting((), "Run folders whose replies are taken over before anything is asked.")
     seed_tasks: FileName = setting("", "File with the seed tasks (JSONL); empty: the bundled ones.")
     filters: tuple[str, ...] = setting(("alpaca",), "Filters and chains of filters, in order.")
     concurrency: int = setting(16, "Requests in flight at most.")
+    batch: bool = setting(False, "Ask through the provider's batch API: half the price, answered within a day.")
     block: int = setting(64, "Requests per block; prompts see what was kept up to the block before last.")
     timeout: float = setting(120.0, "Seconds to wait for one reply.")
     attempts: int = setting(6, "Tries per request before it counts as failed.")
@@ -136,7 +140,9 @@ FLAGS: Mapping[str, str] = {
     "filter": "generation.filters",
     "seed_tasks": "generation.seed_tasks",
     "num_examples": "generation.num_examples",
+    "from": "generation.sources",
     "seed": "seed",
+    "batch": "generation.batch",
     "concurrency": "generation.concurrency",
     "budget": "generation.budget",
     "max_rpm": "generation.max_rpm",

@@ -22,6 +22,7 @@ from alpaca_core.settings import FLAGS, TABLES, known_keys
 FILE = "alpacakit.toml"
 PREFIX = "ALPACAKIT_"
 RESERVED = ("ALPACAKIT_PLUGINS", "ALPACAKIT_STRICT_PLUGINS", "ALPACAKIT_DEBUG", "ALPACAKIT_CONFIG")
+MEND = "Put it right. Files and variables are checked by: alpacakit config check"  # a flag is not
 
 KeyPath = tuple[str, ...]
 
@@ -71,12 +72,12 @@ def read_layers(
     files = [file] if file is not None else []
     if (folder / FILE).exists() and not (file is not None and file.resolve() == (folder / FILE).resolve()):
         files.append(folder / FILE)
-    layers += [_from_file(path, problems) for path in files]
+    layers += [read_file(path, problems) for path in files]
     if problems:
         raise ConfigError(
             "the configuration cannot be read:",
             problems=problems,
-            hint="Put it right and check it: alpacakit config check",
+            hint=MEND,
         )
     return layers
 
@@ -139,7 +140,8 @@ def _long_path(name: str) -> KeyPath | None:
     return tuple(parts) if len(parts) == 2 and parts[0] in TABLES and all(parts) else None
 
 
-def _from_file(path: Path, problems: list[str]) -> dict[KeyPath, Setting]:
+def read_file(path: Path, problems: list[str]) -> dict[KeyPath, Setting]:
+    """The values of a TOML file. What cannot be read is added to ``problems``."""
     try:
         text = path.read_bytes().decode("utf-8")
         data = tomllib.loads(text)

@@ -24,7 +24,8 @@ class Spec:
     ``name`` is what users type. ``target`` is ``package.module:Class``, imported on first use. ``summary`` is one line.
     ``extra`` is what to pip-install when one of the packages named in ``requires`` is missing. ``options`` is a frozen
     dataclass whose fields carry their help text in ``field(metadata={"help": ...})``. ``defaults`` are configuration
-    values that this component recommends, by dotted key; everything that a user sets wins over them.
+    values that this component recommends, by dotted key; everything that a user sets wins over them. A property
+    ``recommends`` of the options does the same for the filters' options, where it depends on what was set.
     """
 
     kind: ClassVar[Kind]

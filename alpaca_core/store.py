@@ -7,71 +7,19 @@ moment loses at most what was in flight. Everything downstream of the replies ca
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from alpaca_core.entries import Judged, OpenBatch, Totals
 from alpaca_core.errors import AlpacaError
-from alpaca_core.records import Candidate, Completion, Example, Request, Usage
-
-_VERSION = "1"
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE requests (k INTEGER PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE attempts (           -- one row for each time that a request was sent: the ledger
-    id INTEGER PRIMARY KEY, k INTEGER NOT NULL, sent REAL NOT NULL, ended REAL,
-    outcome TEXT,                 -- 'answered', an error's kind, or NULL: in flight, or lost with the process
-    detail TEXT NOT NULL DEFAULT '',
-    reserved REAL,                -- dollars at worst; NULL: the price is unknown
-    cost REAL                     -- dollars; NULL: not settled, counted at its reserved price
-);
-CREATE TABLE replies (
-    k INTEGER PRIMARY KEY, text TEXT NOT NULL, finish TEXT NOT NULL, model TEXT NOT NULL, reply_id TEXT NOT NULL,
-    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
-    cached_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL, labels TEXT NOT NULL
-);
-CREATE TABLE failures (           -- requests given up for good
-    k INTEGER PRIMARY KEY, reason TEXT NOT NULL
-);
-CREATE TABLE candidates (
-    id TEXT PRIMARY KEY, k INTEGER NOT NULL, place INTEGER NOT NULL,
-    instruction TEXT NOT NULL, input TEXT NOT NULL, output TEXT NOT NULL, label TEXT NOT NULL,
-    kept INTEGER,                 -- 1 kept, 0 rejected, NULL: came after the last row that was needed
-    filter TEXT NOT NULL, reason TEXT NOT NULL, flags TEXT NOT NULL
-);
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A candidate with its verdict, as stored: ``kept`` is None for what came after the last row needed."""
-
-    candidate: Candidate
-    k: int
-    place: int
-    kept: bool | None
-    filter: str = ""
-    reason: str = ""
-    flags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What the journal adds up to. ``cost`` is None where the price was unknown; lost replies count in full."""
-
-    requests: int
-    replies: int
-    failed: int
-    attempts: int
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int
-    reasoning_tokens: int
-    cost: float | None
+from alpaca_core.records import Completion, Example, Request, Usage
+from alpaca_core.schema import SCHEMA, UPGRADES, VERSION
 
 
 class Store:
@@ -84,16 +32,31 @@ class Store:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             if new or not self._has_schema():
-                with self:
-                    for statement in _SCHEMA.split(";\n"):
-                        self._db.execute(statement)
-                    self.set("version", _VERSION)
+                self._change(SCHEMA)
+            elif changes := UPGRADES.get(self.get("version") or ""):
+                self._change(changes)
         except sqlite3.DatabaseError as exc:
             self._db.close()
             raise AlpacaError(f"{path} is not a run journal that alpacakit can read: {exc}") from exc
-        if self.get("version") != _VERSION:
+        if self.get("version") != VERSION:
             self._db.close()
             raise AlpacaError(f"{path} was written by another version of alpacakit; this one cannot continue it.")
+        self._log = os.open(f"{path}-wal", os.O_RDWR)
+
+    def _change(self, statements: str) -> None:
+        """Bring the tables to this version, all at once or not at all."""
+        with self:
+            for statement in statements.split(";\n"):
+                self._db.execute(statement)
+            self.set("version", VERSION)
+
+    def clear(self) -> None:
+        """Forget everything. The file stays: others may be reading it, and one in its place would not fit their log."""
+        tables = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        with self:
+            for (table,) in tables:
+                self._db.execute(f"DELETE FROM {table}")
+            self.set("version", VERSION)
 
     def _has_schema(self) -> bool:
         return self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0] == 1
@@ -106,8 +69,24 @@ class Store:
     def __exit__(self, kind: object, *_: object) -> None:
         self._db.execute("COMMIT" if kind is None else "ROLLBACK")
 
+    @contextmanager
+    def _quickly(self) -> Iterator[None]:
+        """A transaction that does not wait for the disk. What it wrote outlives this process, however that ends; a
+        power cut it outlives once ``sync`` has returned, or the next transaction of the other kind has ended."""
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with self:
+                yield
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
+
+    def sync(self) -> None:
+        """Wait until the disk has what was written so far. Takes milliseconds, and may be called in a thread."""
+        os.fsync(self._log)
+
     def close(self) -> None:
         """Fold the write-ahead log back into run.db and close it."""
+        os.close(self._log)
         self._db.close()
 
     # ── facts about the run ────────────────────────────────────────────────────────────────────────────────────
@@ -121,11 +100,15 @@ class Store:
         """Store ``value`` under ``key``."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What a reading ``query`` finds."""
+        return self._db.execute(query, values).fetchall()
+
     # ── requests, attempts, replies ────────────────────────────────────────────────────────────────────────────
 
     def sent(self, request: Request, reserved: float | None) -> int:
         """Journal that ``request`` is about to be sent; gives the attempt's id."""
-        with self:
+        with self._quickly():
             self._db.execute("INSERT OR REPLACE INTO requests VALUES (?, ?)", (request.k, json.dumps(asdict(request))))
             cursor = self._db.execute(
                 "INSERT INTO attempts (k, sent, reserved) VALUES (?, ?, ?)",
@@ -134,28 +117,32 @@ class Store:
         return int(cursor.lastrowid or 0)
 
     def answered(self, attempt: int, k: int, reply: Completion, cost: float | None) -> None:
-        """Journal a reply and what it cost, in one transaction."""
+        """Journal a reply and what it cost, in one transaction. It is on disk after a ``sync``."""
+        with self._quickly():
+            self._answer(attempt, k, reply, cost)
+
+    def _answer(self, attempt: int, k: int, reply: Completion, cost: float | None) -> None:
         usage = reply.usage
-        with self:
-            self._db.execute(
-                "UPDATE attempts SET ended = ?, outcome = 'answered', cost = ? WHERE id = ?",
-                (time.time(), cost, attempt),
-            )
-            self._db.execute(
-                "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    k,
-                    _whole(reply.text),
-                    reply.finish,
-                    _whole(reply.model),
-                    _whole(reply.id),
-                    usage.prompt_tokens,
-                    usage.completion_tokens,
-                    usage.cached_tokens,
-                    usage.reasoning_tokens,
-                    json.dumps(reply.labels),
-                ),
-            )
+        self._db.execute(
+            "UPDATE attempts SET ended = ?, outcome = 'answered', cost = ? WHERE id = ?",
+            (time.time(), cost, attempt),
+        )
+        self._db.execute(
+            "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                k,
+                _whole(reply.text),
+                reply.finish,
+                _whole(reply.model),
+                _whole(reply.id),
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens,
+                usage.reasoning_tokens,
+                json.dumps(reply.labels),
+                usage.cache_write_tokens,
+            ),
+        )
 
     def lost(self, attempt: int, kind: str, detail: str, cost: float | None) -> None:
         """Journal an attempt that brought no reply, and what it may have cost all the same."""
@@ -173,12 +160,13 @@ class Store:
         row = self._db.execute("SELECT reason FROM failures ORDER BY rowid DESC LIMIT 1").fetchone()
         return row[0] if row else ""
 
-    def unpriced(self) -> list[tuple[int, int, bool]]:
-        """The attempts whose cost could not be known: (attempt, request, whether it was answered)."""
+    def unpriced(self) -> list[tuple[int, int, bool, bool]]:
+        """The attempts whose cost could not be known: (attempt, request, whether it was answered, and in a batch)."""
         rows = self._db.execute(
-            "SELECT id, k, outcome = 'answered' FROM attempts WHERE coalesce(cost, reserved) IS NULL"
+            "SELECT id, k, outcome IS 'answered', batch IS NOT NULL FROM attempts"
+            " WHERE coalesce(cost, reserved) IS NULL"
         )
-        return [(attempt, k, bool(answered)) for attempt, k, answered in rows]
+        return [(attempt, k, bool(answered), bool(batch)) for attempt, k, answered, batch in rows]
 
     def request(self, k: int) -> Request:
         """Request ``k`` as it was sent."""
@@ -198,12 +186,12 @@ class Store:
         """Request ``k`` as it was sent, with its reply; None where there is none."""
         row = self._db.execute(
             "SELECT body, text, finish, model, reply_id, prompt_tokens, completion_tokens, cached_tokens,"
-            " reasoning_tokens, labels FROM replies JOIN requests USING (k) WHERE k = ?",
+            " reasoning_tokens, cache_write_tokens, labels FROM replies JOIN requests USING (k) WHERE k = ?",
             (k,),
         ).fetchone()
         if row is None:
             return None
-        labels: Mapping[str, str] = json.loads(row[9])
+        labels: Mapping[str, str] = json.loads(row[10])
         return (
             _request(row[0]),
             Completion(
@@ -211,7 +199,7 @@ class Store:
                 finish=row[2],
                 model=row[3],
                 id=row[4],
-                usage=Usage(*row[5:9]),
+                usage=Usage(*row[5:10]),
                 labels={int(number): label for number, label in labels.items()},
             ),
         )
@@ -230,15 +218,110 @@ class Store:
         (failed,) = one("SELECT count(*) FROM failures").fetchone()
         return Totals(requests, replies, failed, attempts, *tokens, cost=None if unknown else (cost or 0.0))
 
+    # ── batches ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def batch_sent(self, key: str, requests: Iterable[tuple[Request, float | None]]) -> None:
+        """Journal that ``requests``, each with its reserve, are about to be handed in as the batch ``key``."""
+        now = time.time()
+        with self:
+            total = 0
+            for request, reserved in requests:
+                body = json.dumps(asdict(request))
+                self._db.execute("INSERT OR REPLACE INTO requests VALUES (?, ?)", (request.k, body))
+                self._db.execute(
+                    "INSERT INTO attempts (k, sent, reserved, batch) VALUES (?, ?, ?, ?)",
+                    (request.k, now, reserved, key),
+                )
+                total += 1
+            self._db.execute("INSERT INTO batches (key, submitted, total) VALUES (?, ?, ?)", (key, now, total))
+
+    def batch_named(self, key: str, name: str) -> None:
+        """Journal that the provider has the batch ``key``, and calls it ``name``."""
+        self._db.execute("UPDATE batches SET batch = ? WHERE key = ?", (name, key))
+
+    def open_batches(self) -> list[OpenBatch]:
+        """The batches whose results are not all here, the oldest first."""
+        rows = self._db.execute(
+            "SELECT key, submitted, total, batch FROM batches WHERE ended IS NULL ORDER BY submitted"
+        ).fetchall()
+        return [OpenBatch(*row, waiting=self._waiting(row[0])) for row in rows]
+
+    def _waiting(self, key: str) -> dict[int, tuple[int, float | None]]:
+        rows = self._db.execute(
+            "SELECT k, id, coalesce(cost, reserved) FROM attempts WHERE batch = ? AND ended IS NULL ORDER BY k", (key,)
+        )
+        return {k: (attempt, reserved) for k, attempt, reserved in rows}
+
+    def batch_answers(
+        self,
+        answers: Iterable[tuple[int, int, Completion, float | None]],
+        lost: Iterable[tuple[int, str, str]],
+        failed: Iterable[tuple[int, str]] = (),
+        ended: str | None = None,
+    ) -> None:
+        """Journal results of a batch, in one transaction: answers as (attempt, k, reply, cost), requests without one as
+        (attempt, kind of error, detail), requests given up as (k, reason). ``ended`` is the key of a batch that is
+        through with them."""
+        with self:
+            for answer in answers:
+                self._answer(*answer)
+            for attempt, kind, detail in lost:
+                self.lost(attempt, kind, detail, 0.0)
+            for k, reason in failed:
+                self.failed(k, reason)
+            if ended is not None:
+                self._db.execute("UPDATE batches SET ended = ? WHERE key = ?", (time.time(), ended))
+
+    def answered_any(self) -> bool:
+        """Whether the teacher has answered this run before; replies taken over from other runs do not count."""
+        return self._db.execute("SELECT 1 FROM attempts WHERE outcome = 'answered' LIMIT 1").fetchone() is not None
+
+    # ── replies taken over from other runs ─────────────────────────────────────────────────────────────────────
+
+    def take(self, replies: Iterable[Mapping[str, Any]]) -> int:
+        """Add the replies of another run's journal, with the bodies of their requests, behind those that are here.
+
+        Gives what was added to the numbers of its requests. To be called inside a transaction.
+        """
+        (base,) = self._db.execute("SELECT coalesce(max(k) + 1, 0) FROM requests").fetchone()
+        for row in replies:
+            reply = {name: row[name] for name in row.keys() - {"body"}} | {"k": row["k"] + base}
+            body = json.dumps({**json.loads(row["body"]), "k": row["k"] + base})
+            self._db.execute("INSERT INTO requests VALUES (?, ?)", (reply["k"], body))
+            names = ", ".join(reply)
+            self._db.execute(f"INSERT INTO replies ({names}) VALUES ({', '.join('?' * len(reply))})", [*reply.values()])
+        return int(base)
+
+    def took(self, **source: Any) -> None:
+        """Journal where a stretch of replies came from, by the columns of the table ``sources``."""
+        self._db.execute(
+            f"INSERT INTO sources ({', '.join(source)}) VALUES ({', '.join('?' * len(source))})", [*source.values()]
+        )
+
+    def sources(self) -> list[dict[str, Any]]:
+        """The stretches of replies that came from other runs, with their replies, candidates and kept rows counted."""
+        cursor = self._db.execute(
+            "SELECT *, (SELECT count(*) FROM replies WHERE k >= first AND k < until) AS replies,"
+            " (SELECT count(kept) FROM candidates WHERE k >= first AND k < until) AS candidates,"
+            " (SELECT coalesce(sum(kept), 0) FROM candidates WHERE k >= first AND k < until) AS kept"
+            " FROM sources ORDER BY first"
+        )
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
     # ── candidates and verdicts ────────────────────────────────────────────────────────────────────────────────
 
     def forget_verdicts(self) -> None:
         """Drop every verdict: the replies are judged again from the first."""
-        self._db.execute("DELETE FROM candidates")
-
-    def judged(self, rows: Iterable[Judged]) -> None:
-        """Store verdicts."""
         with self:
+            self._db.execute("DELETE FROM candidates")
+            self._db.execute("DELETE FROM meta WHERE key = 'judged'")
+
+    def judged(self, rows: Iterable[Judged], last: int | None = None) -> None:
+        """Store verdicts. ``last`` is the request up to which all replies are judged now."""
+        with self._quickly():
+            if last is not None:
+                self.set("judged", str(last))
             self._db.executemany(
                 "INSERT OR REPLACE INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (

@@ -80,7 +80,13 @@ def _typed(setting: Setting, hint: Any) -> Any:
         return None
     if any(member in (Path, FileName) for member in _members(hint)) and isinstance(value, str):
         return file_name(dataclasses.replace(setting, value=value))
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, list | tuple):
+        files = any(FileName in get_args(member) for member in _members(hint))
+        return [
+            file_name(dataclasses.replace(setting, value=item)) if files and isinstance(item, str) else item
+            for item in value
+        ]
+    return value
 
 
 def _parsed(text: str, hint: Any) -> Any:

@@ -1,11 +1,11 @@
-"""A provider of our own on loopback: the Chat Completions and Completions protocols, with faults on demand.
+"""A provider of our own on loopback: the protocols of OpenAI and of Anthropic, with faults on demand.
 
 It writes numbered lists of invented tasks. An answer depends on the seed and the prompt alone, a fault of transport
 also on how often that prompt was seen; so what a client ends up with must not depend on concurrency, retries or
 restarts. It counts what a provider would bill.
 
     with Provider(latency=0.05, faults={"rate_limit": 0.1, "reset": 0.02}) as provider:
-        ...  # OPENAI_BASE_URL=provider.url
+        ...  # OPENAI_BASE_URL=provider.url, ANTHROPIC_BASE_URL=provider.root
         assert provider.stats()["paid_twice"] == 0
 
     python tests/provider.py --port 8124 --fault rate_limit=0.1       (a process of its own; GET /stats)
@@ -15,24 +15,28 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import json
 import random
-import re
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import provider_anthropic
+import provider_openai
 from aiohttp import web
-from provider_tasks import task
+from provider_answers import CONTENT, Answer, Asked, Endpoint, tokens, write
+from provider_anthropic_batches import MessageBatches
+from provider_batches import Batches, Ending
+from provider_limits import Limits
+from provider_openai_batches import OpenAIBatches
 
 # Faults of transport, drawn anew each time a prompt is seen. Only ``reset`` and ``garbage`` are billed.
 TRANSPORT = (
     "rate_limit",  # 429 with Retry-After
     "server",  # 500
-    "overloaded",  # 503
+    "overloaded",  # 503; 529 at Anthropic
     "early_reset",  # the connection breaks before the work is done
     "reset",  # the connection breaks in the middle of the answer, which was paid
     "hang",  # no answer, ever
@@ -40,32 +44,26 @@ TRANSPORT = (
     "permission",  # 403
     "not_found",  # 404
     "bad_request",  # 400
-    "quota",  # 429 that no waiting helps
+    "quota",  # 429 that no waiting helps; 402 at Anthropic
+    "credit",  # the account is not in order: 429; 400 at Anthropic
     "garbage",  # 200 with a body that is not JSON
 )
-# Faults of the answer: the same each time that a prompt is seen. All of them are billed.
-CONTENT = ("truncated", "malformed", "empty", "refusal", "content_filter")
-
-ERRORS = {
-    "rate_limit": (429, "rate_limit_exceeded", "Rate limit reached for requests"),
-    "server": (500, "server_error", "The server had an error while processing your request"),
-    "overloaded": (503, "overloaded", "The engine is currently overloaded"),
-    "permission": (403, "forbidden", "This project has no access to the model"),
-    "not_found": (404, "model_not_found", "The model does not exist"),
-    "bad_request": (400, "context_length_exceeded", "This model's maximum context length is 4097 tokens"),
-    "quota": (429, "insufficient_quota", "You exceeded your current quota, please check your plan and billing details"),
-}
-LAST_NUMBER = re.compile(r"(\d+)\.\s*Instruction:\s*$")
-TOKEN = 4  # characters in a token, about
+FAULTS = (*TRANSPORT, *CONTENT, "batch_reset")  # the last one breaks the connection once a batch was taken
+IN_BATCH = ("server", "overloaded", "bad_request")  # those of TRANSPORT that a request of a batch can meet too
+APIS = {path: api for api in (provider_openai, provider_anthropic) for path in api.ENDPOINTS}
 
 
 class Provider:
     """The server, in a thread of this process while it is entered.
 
     ``faults`` gives each fault's probability. ``script`` names the faults of the first requests, in order of arrival
-    ("" for none), and goes before ``faults``. ``refuses`` are body parameters that get a 400. ``key`` is the only key
-    taken, ``models`` the only models. ``rpm`` is a real limit, with a full bucket of that size at the start. ``items``
-    is the number of a list's last item. ``reasoning`` are the tokens that a model thinks unless told not to.
+    ("" for none), and goes before ``faults``. ``refuses`` are body parameters that get a 400: ``temperature``,
+    ``text.format``, or one value only, ``reasoning.effort=none``; an object's value is its type. ``key`` is the only
+    key taken, ``models`` the only models, ``shutdown`` the day (2027-01-31) on which some of them end. ``rpm``,
+    ``tpm``, ``itpm`` and ``otpm`` are real limits, with full buckets of that size at the start. ``items`` is the number
+    of a list's last item. ``reasoning`` are the tokens that a model thinks unless told not to, ``context`` those that
+    prompt and answer may have together. For ``batch_seconds``, ``batch_ends``, ``batch_share`` and ``desk`` see
+    ``provider_batches.Batches``.
     """
 
     def __init__(
@@ -78,22 +76,32 @@ class Provider:
         refuses: Iterable[str] = (),
         key: str = "",
         models: Iterable[str] = (),
+        shutdown: Mapping[str, str] | None = None,
         rpm: int = 0,
+        tpm: int = 0,
+        itpm: int = 0,
+        otpm: int = 0,
         items: int = 20,
         retry_after: float = 0.05,
         reasoning: int = 0,
         context: int = 0,
+        batch_seconds: float = 0.2,
+        batch_ends: Ending = "completed",
+        batch_share: float = 0.5,
+        desk: Iterable[str] = (),
         port: int = 0,
     ) -> None:
         self.seed, self.latency, self.items, self.retry_after = seed, latency, items, retry_after
         self.faults = dict(faults or {})
         self.script = list(script)
-        if unknown := {*self.faults, *self.script} - {*TRANSPORT, *CONTENT, ""}:
+        if unknown := {*self.faults, *self.script} - {*FAULTS, ""}:
             raise ValueError(f"unknown faults: {sorted(unknown)}")
         self.refuses, self.models, self.key = set(refuses), set(models), key
-        self.rpm, self.reasoning, self.context, self.port = rpm, reasoning, context, port
-        self.allowance, self.refilled = float(rpm), time.monotonic()
-        self.requests: list[dict[str, Any]] = []  # what arrived: path, headers and body
+        self.shutdown = dict(shutdown or {})
+        self.limits = Limits(rpm, tpm, itpm, otpm)
+        self.reasoning, self.context, self.port = reasoning, context, port
+        self.batches = Batches(self, batch_seconds, batch_ends, batch_share, tuple(desk))
+        self.requests: list[dict[str, Any]] | deque[dict[str, Any]] = []  # what arrived: path, headers and body
         self.seen: Counter[str] = Counter()
         self.billed: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -117,10 +125,13 @@ class Provider:
 
     async def start(self) -> None:
         """Listen on ``port``, or on a free one that ``port`` and ``url`` then name."""
-        app = web.Application(client_max_size=1 << 26)
-        app.router.add_post("/v1/chat/completions", self.handle)
-        app.router.add_post("/v1/completions", self.handle)
-        app.router.add_get("/v1/models", self.list_models)
+        app = web.Application(client_max_size=1 << 28)
+        for path in APIS:
+            app.router.add_post(path, self.handle)
+        app.router.add_routes(OpenAIBatches(self.batches, self.models).routes())
+        app.router.add_routes(MessageBatches(self.batches).routes())
+        app.router.add_get("/v1/models", self.show_models)
+        app.router.add_get("/v1/models/{name}", self.show_models)
         app.router.add_get("/stats", self.show_stats)
         self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self.runner.setup()
@@ -138,60 +149,78 @@ class Provider:
 
     @property
     def url(self) -> str:
-        """The base URL to give to a client."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        """The base URL to give to a client of OpenAI's."""
+        return f"{self.root}/v1"
+
+    @property
+    def root(self) -> str:
+        """The base URL to give to a client of Anthropic's."""
+        return f"http://127.0.0.1:{self.port}"
 
     def stats(self) -> dict[str, Any]:
         """What was asked, what was billed, and what should never happen.
 
         ``paid_twice``: answers billed beyond one for each prompt. ``early_retries``: prompts sent again before their
         Retry-After had passed. ``sdk_retries``: requests that a client library repeated on its own. ``abandoned``:
-        answers that nobody waited for any more.
+        answers that nobody waited for any more. ``batch_calls``: requests to files and batches, which ``requests``
+        leaves out. ``batch_prompt_tokens``, ``batch_completion_tokens``: how many of the tokens came in batches.
         """
+        names = (
+            *("early_retries", "sdk_retries", "delivered", "abandoned", "model_lists"),
+            *("batches", "batch_requests", "batch_calls"),
+            *("prompt_tokens", "completion_tokens", "batch_prompt_tokens", "batch_completion_tokens"),
+        )
         return {
-            "requests": len(self.requests),
+            "requests": self.counts["requests"],
             "distinct": len(self.seen),
             "billed": self.billed.total(),
             "paid_twice": self.billed.total() - len(self.billed),
             "peak_parallel": self.peak,
-            **{name: self.counts[name] for name in ("early_retries", "sdk_retries", "delivered", "abandoned")},
-            **{name: self.counts[name] for name in ("prompt_tokens", "completion_tokens")},
-            "faults": {name: self.counts[name] for name in (*TRANSPORT, *CONTENT) if self.counts[name]},
+            **{name: self.counts[name] for name in names},
+            "faults": {name: self.counts[name] for name in FAULTS if self.counts[name]},
         }
 
     # ---- one request -----------------------------------------------------------------------------
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        arrived = time.monotonic()
         self.open += 1
         self.peak = max(self.peak, self.open)
         try:
-            return await self.answer(request, await request.json())
+            return await self.respond(request, await request.json(), arrived + self.latency)
         finally:
             self.open -= 1
 
-    async def answer(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    async def respond(self, request: web.Request, body: dict[str, Any], due: float) -> web.StreamResponse:
+        api = APIS[request.path]
+        endpoint = api.ENDPOINTS[request.path]
+        self.counts["requests"] += 1
         self.requests.append({"path": request.path, "headers": dict(request.headers), "body": body})
-        prompt = body.get("prompt") or "\n".join(message["content"] for message in body["messages"])
-        name = hashlib.sha256(prompt.encode()).hexdigest()[:16]
+        if refusal := self.wrong_key(api, request) or self.malformed(api, endpoint, body, request):
+            return self.refuse(api, *refusal)
+        asked = endpoint.read(body)
+        name = asked.name
         self.seen[name] += 1
         self.counts["sdk_retries"] += request.headers.get("x-stainless-retry-count", "0") != "0"
         self.counts["early_retries"] += time.monotonic() < self.not_before.pop(name, 0) - 0.002
-        if refusal := self.refusal(request, body) or self.too_long(prompt, body):
-            return refusal
-        if wait := self.wait_for_allowance():
-            return self.error("rate_limit", name, wait)
+        if refusal := self.unsuitable(api, asked, body):
+            return self.refuse(api, *refusal)
+        if wait := self.limits.admit(asked):
+            return self.too_many(api, name, wait)
         fault = self.draw(name)
         self.counts[fault] += bool(fault)
         if fault == "hang":
             await asyncio.sleep(3600)
         if fault == "early_reset":
             return self.abort(request)
-        if fault == "auth":
-            return self.wrong_key(request)
-        if fault in ERRORS:
-            return self.error(fault, name, self.retry_after)
-        await asyncio.sleep(self.latency)
-        reply = json.dumps(self.reply(request.path, prompt, name, body, fault)).encode()
+        if fault == "rate_limit":
+            return self.too_many(api, name, self.retry_after)
+        if fault in api.ERRORS:
+            return self.refuse(api, *self.error(api, fault, request))
+        answer = self.write(asked, fault)
+        await asyncio.sleep(due - time.monotonic())
+        self.limits.written(answer)
+        reply = json.dumps(self.reply(endpoint, answer)).encode()
         if fault == "reset":
             half = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(reply))})
             await half.prepare(request)
@@ -200,175 +229,131 @@ class Provider:
         gone = request.transport is None or request.transport.is_closing()
         self.counts["abandoned" if gone else "delivered"] += 1
         text = b"<html>Bad gateway</html>" if fault == "garbage" else reply
-        return web.Response(body=text, content_type="application/json", headers=self.limits())
+        return web.Response(body=text, content_type="application/json", headers=api.headers(self.limits))
 
-    def refusal(self, request: web.Request, body: dict[str, Any]) -> web.Response | None:
-        """The answer to a key, a model or a parameter that is not taken."""
-        if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
-            return self.wrong_key(request)
-        if self.models and body["model"] not in self.models:
-            return self.error("not_found")
-        for name, value in body.items():
-            if name in self.refuses:
-                text = f"Unsupported parameter: '{name}' is not supported with this model."
-                return self.problem(400, "unsupported_parameter", text, name)
-            if f"{name}={value}" in self.refuses:
-                text = f"Unsupported value: '{name}' does not support '{value}' with this model."
-                return self.problem(400, "unsupported_value", text, name)
+    def write(self, asked: Asked, fault: str) -> Answer:
+        return write(asked, fault, seed=self.seed, items=self.items, reasoning=self.reasoning)
+
+    def reply(self, endpoint: Endpoint, answer: Answer, kinds: tuple[str, ...] = ("",)) -> dict[str, Any]:
+        """The body of an answer, which is billed: its tokens are counted under each of the ``kinds``."""
+        self.billed[answer.name] += 1
+        for kind in kinds:
+            self.counts[f"{kind}prompt_tokens"] += answer.prompt_tokens
+            self.counts[f"{kind}completion_tokens"] += answer.completion_tokens
+        return endpoint.shape(answer)
+
+    def batched(self, api: Any, endpoint: Endpoint, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The status and the body of what a request in a batch brings."""
+        if refusal := self.malformed(api, endpoint, body):
+            return refusal
+        asked = endpoint.read(body)
+        self.seen[asked.name] += 1
+        if refusal := self.unsuitable(api, asked, body):
+            return refusal
+        fault = self.draw(asked.name)
+        if fault in TRANSPORT and fault not in IN_BATCH:
+            fault = self.chance(CONTENT, f"{self.seed}/{asked.name}")
+        self.counts[fault] += bool(fault)
+        if fault in IN_BATCH:
+            return self.error(api, fault)
+        return 200, self.reply(endpoint, self.write(asked, fault), ("", "batch_"))
+
+    def draw(self, name: str) -> str:
+        """The fault that a request meets, or ""."""
+        if self.script:
+            return self.script.pop(0)
+        place = f"{self.seed}/{name}"
+        return self.chance(TRANSPORT, f"{place}/{self.seen[name]}") or self.chance(CONTENT, place)
+
+    def chance(self, faults: Iterable[str], place: str) -> str:
+        if self.faults.keys().isdisjoint(faults):
+            return ""
+        chance = random.Random(place).random()
+        for fault in faults:
+            chance -= self.faults.get(fault, 0.0)
+            if chance < 0:
+                return fault
+        return ""
+
+    # ---- what is not taken: the status and the body of an error, or None ----------------------------
+
+    def wrong_key(self, api: Any, request: web.Request) -> tuple[int, dict[str, Any]] | None:
+        return self.error(api, "auth", request) if self.key and api.key(request.headers) != self.key else None
+
+    def error(self, api: Any, fault: str, request: web.Request | None = None) -> tuple[int, dict[str, Any]]:
+        """An error out of the API's table. That of a wrong key repeats it, so that a client can prove to hide it."""
+        status, code, text = api.ERRORS[fault]
+        return status, api.problem(code, text.format(key=api.key(request.headers) if request else ""))
+
+    def malformed(
+        self, api: Any, endpoint: Endpoint, body: dict[str, Any], request: web.Request | None = None
+    ) -> tuple[int, dict[str, Any]] | None:
+        missing = api.REQUIRED - set(map(str.lower, request.headers)) if request else ()
+        text = "".join(f"{name}: header is required" for name in missing) or endpoint.check(body)
+        return (400, api.problem("invalid_request_error", text)) if text else None
+
+    def unsuitable(self, api: Any, asked: Asked, body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        """The model, a parameter or the length."""
+        if self.models and asked.model not in self.models:
+            return self.error(api, "not_found")
+        for name, value in parameters(body) if self.refuses else ():
+            if name in self.refuses or f"{name}={value}" in self.refuses:
+                code, text = api.unsupported(name, None if name in self.refuses else value)
+                return 400, api.problem(code, text, name)
+        prompt, most = tokens(asked.prompt) + 1, asked.most or 0
+        if self.context and prompt + most > self.context:
+            return 400, api.problem(*api.too_long(self.context, prompt, most), "messages")
         return None
 
-    def too_long(self, prompt: str, body: dict[str, Any]) -> web.Response | None:
-        asked, answer = len(prompt) // TOKEN + 1, most_tokens(body)
-        if not self.context or asked + answer <= self.context:
-            return None
-        text = (
-            f"This model's maximum context length is {self.context} tokens, however you requested {asked + answer} "
-            f"tokens ({asked} in your prompt; {answer} for the completion). Please reduce your prompt."
-        )
-        return self.problem(400, "context_length_exceeded", text, "messages")
+    # ---- other responses ---------------------------------------------------------------------------
 
-    def wrong_key(self, request: web.Request) -> web.Response:
-        """As providers do, the text repeats the key, so that a client can prove that it hides it."""
-        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return self.problem(401, "invalid_api_key", f"Incorrect API key provided: {key}.")
+    def refuse(self, api: Any, status: int, body: dict[str, Any], wait: float | None = None) -> web.Response:
+        headers = api.headers(self.limits) | ({} if wait is None else {"Retry-After": f"{wait:.3f}"})
+        return web.json_response(body, status=status, headers=headers)
 
-    def error(self, fault: str, name: str = "", wait: float = 0.0) -> web.Response:
-        status, code, text = ERRORS[fault]
-        if fault != "rate_limit":
-            return self.problem(status, code, text)
+    def too_many(self, api: Any, name: str, wait: float) -> web.Response:
         self.not_before[name] = time.monotonic() + wait
-        return self.problem(status, code, text, headers={"Retry-After": f"{wait:.3f}"})
-
-    def problem(
-        self, status: int, code: str, text: str, param: str = "", headers: Mapping[str, str] | None = None
-    ) -> web.Response:
-        error = {"message": text, "type": "invalid_request_error", "param": param or None, "code": code}
-        return web.json_response({"error": error}, status=status, headers={**self.limits(), **(headers or {})})
+        return self.refuse(api, *self.error(api, "rate_limit"), wait)
 
     def abort(self, request: web.Request, response: web.StreamResponse | None = None) -> web.StreamResponse:
         if request.transport:
             request.transport.abort()
         return response or web.Response()
 
-    def draw(self, name: str) -> str:
-        if self.script:
-            return self.script.pop(0)
-        for faults, place in ((TRANSPORT, f"{self.seed}/{name}/{self.seen[name]}"), (CONTENT, f"{self.seed}/{name}")):
-            chance = random.Random(place).random()
-            for fault in faults:
-                chance -= self.faults.get(fault, 0.0)
-                if chance < 0:
-                    return fault
-        return ""
+    async def show_models(self, request: web.Request) -> web.Response:
+        """The list of models, or one of them."""
+        self.counts["model_lists"] += 1
+        api = self.api_of(request)
+        if refusal := self.wrong_key(api, request):
+            return self.refuse(api, *refusal)
+        known = {name: self.shutdown.get(name) for name in sorted(self.models | self.shutdown.keys()) or ["any"]}
+        name = request.match_info.get("name")
+        if name is None:
+            return web.json_response(api.models(known))
+        if name not in known:
+            return self.refuse(api, *self.error(api, "not_found"))
+        return web.json_response(api.model(name, known[name]))
 
-    def wait_for_allowance(self) -> float:
-        if not self.rpm:
-            return 0.0
-        now = time.monotonic()
-        self.allowance = min(self.rpm, self.allowance + (now - self.refilled) * self.rpm / 60)
-        self.refilled = now
-        if self.allowance < 1:
-            return (1 - self.allowance) * 60 / self.rpm
-        self.allowance -= 1
-        return 0.0
-
-    def limits(self) -> dict[str, str]:
-        per_minute = self.rpm or 60_000
-        left = int(self.allowance) if self.rpm else per_minute - 1
-        return {
-            "x-ratelimit-limit-requests": str(per_minute),
-            "x-ratelimit-remaining-requests": str(left),
-            "x-ratelimit-reset-requests": f"{(per_minute - left) * 60 / per_minute:.3f}s",
-            "x-ratelimit-limit-tokens": "150000000",
-            "x-ratelimit-remaining-tokens": "149999000",
-            "x-ratelimit-reset-tokens": "6ms",
-        }
-
-    # ---- the answer ------------------------------------------------------------------------------
-
-    def reply(self, path: str, prompt: str, name: str, body: dict[str, Any], fault: str) -> dict[str, Any]:
-        chat = path.endswith("/chat/completions")
-        text, finish = self.text(prompt, name, fault, chat)
-        stop = body.get("stop") or []
-        for mark in [stop] if isinstance(stop, str) else stop:
-            text = text.partition(mark)[0]
-        most = most_tokens(body)
-        if len(text) > most * TOKEN:
-            text, finish = text[: most * TOKEN], "length"
-        thought = self.reasoning if chat and body.get("reasoning_effort") != "none" else 0
-        usage = {
-            "prompt_tokens": len(prompt) // TOKEN + 1,
-            "completion_tokens": len(text) // TOKEN + 1 + thought,
-            "prompt_tokens_details": {"cached_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": thought},
-        }
-        usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
-        self.billed[name] += 1
-        self.counts["prompt_tokens"] += usage["prompt_tokens"]
-        self.counts["completion_tokens"] += usage["completion_tokens"]
-        refused = text if fault == "refusal" else None
-        message = {"role": "assistant", "content": None if refused else text, "refusal": refused}
-        return {
-            "id": f"reply-{name}",
-            "object": "chat.completion" if chat else "text_completion",
-            "created": 0,
-            "model": body["model"],
-            "choices": [{"index": 0, "finish_reason": finish, **({"message": message} if chat else {"text": text})}],
-            "usage": usage,
-        }
-
-    def text(self, prompt: str, name: str, fault: str, chat: bool) -> tuple[str, str]:
-        """The list, from the number that the prompt ends on, or else from 1."""
-        rng = random.Random(f"{self.seed}/{name}/text")
-        if fault == "empty":
-            return "", "stop"
-        if fault == "refusal":
-            return "I am sorry, but I cannot help with that.", "stop"
-        asked = LAST_NUMBER.search(prompt)
-        first = int(asked[1]) if asked else 1
-        tasks = [task(rng) for _ in range(first, self.items + 1)]
-        text = listing(tasks, first, rng.choice(DAMAGES) if fault == "malformed" else "")
-        if asked and not chat:
-            text = text.split("Instruction:", 1)[1]
-        if fault in ("truncated", "content_filter"):
-            cut = int(len(text) * rng.uniform(0.1, 0.95))
-            return text[:cut], "length" if fault == "truncated" else "content_filter"
-        return text, "stop"
-
-    async def list_models(self, request: web.Request) -> web.Response:
-        models = [{"id": name, "object": "model"} for name in sorted(self.models) or ["any"]]
-        return web.json_response({"object": "list", "data": models})
+    def api_of(self, request: web.Request) -> Any:
+        """Whose client asks: both have a list of models at the same address."""
+        return provider_anthropic if "anthropic-version" in request.headers else provider_openai
 
     async def show_stats(self, request: web.Request) -> web.Response:
         return web.json_response(self.stats())
 
 
-def most_tokens(body: dict[str, Any]) -> int:
-    return body.get("max_completion_tokens") or body.get("max_tokens") or 16
-
-
-DAMAGES = ("no input", "no output", "counts from 1", "no separators", "quotes a header", "bold", "no text")
-
-
-def listing(tasks: list[tuple[str, str, str]], first: int, damage: str = "") -> str:
-    """The tasks as a numbered list; ``damage`` spoils every third of them, or the whole form."""
-    parts = []
-    for place, (instruction, given, output) in enumerate(tasks):
-        number = place + 1 if damage == "counts from 1" else place + first
-        hurt = place % 3 == 1
-        fields = {"Instruction": f" {instruction}", "Input": f"\n{given or '<noinput>'}", "Output": f"\n{output}"}
-        if hurt and damage == "quotes a header":
-            fields["Output"] += f"\n### Notes\n{number + 7}. Input: is only quoted here."
-        if hurt and damage in ("no input", "no output"):
-            del fields[damage.removeprefix("no ").capitalize()]
-        if hurt and damage == "no text":
-            fields["Output"] = ""
-        mark = "**" if damage == "bold" else ""
-        parts.append("".join(f"{mark}{number}. {field}:{mark}{text}\n" for field, text in fields.items()))
-    return ("" if damage == "no separators" else "###\n").join(parts).rstrip("\n")
+def parameters(body: Mapping[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:
+    """The names, dotted where they nest, with the values; an object's value is its type."""
+    for name, value in body.items():
+        if isinstance(value, dict):
+            yield inside + name, value.get("type")
+            yield from parameters(value, f"{inside}{name}.")
+        else:
+            yield inside + name, value
 
 
 async def serve(provider: Provider) -> None:
+    provider.requests = deque(maxlen=0)  # nobody reads them there
     await provider.start()
     print(provider.url, flush=True)
     await asyncio.Event().wait()
@@ -376,10 +361,14 @@ async def serve(provider: Provider) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    for name, kind in (("port", int), ("seed", int), ("latency", float), ("rpm", int), ("items", int)):
-        parser.add_argument(f"--{name}", type=kind)
-    parser.add_argument("--retry-after", type=float)
-    parser.add_argument("--key")
+    for name in ("port", "seed", "rpm", "tpm", "itpm", "otpm", "items", "reasoning", "context"):
+        parser.add_argument(f"--{name}", type=int)
+    for name in ("latency", "retry-after", "batch-seconds", "batch-share"):
+        parser.add_argument(f"--{name}", type=float)
+    for name in ("key", "batch-ends"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--model", action="append", dest="models", metavar="NAME")
+    parser.add_argument("--refuse", action="append", dest="refuses", metavar="PARAMETER[=VALUE]")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=PROBABILITY")
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     faults = {name: float(chance) for name, _, chance in (text.partition("=") for text in given.pop("fault"))}

@@ -1,8 +1,15 @@
-"""Invented tasks for the provider in the tests: three free choices make an instruction, so few resemble each other."""
+"""What the provider in the tests says: invented tasks, as many and in the form and language that the prompt asks for.
+
+Three free choices make an instruction, so few resemble each other. All that it knows it reads in the prompt.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from random import Random
+
+from provider_words import ARABIC, CHINESE
 
 ASKS = (
     """
@@ -57,13 +64,103 @@ with examples from kitchens|so it fits on a postcard|beginning with the word yes
 
 NAMES = "Ada|Bruno|Chidi|Dalia|Emil|Fatou|Gita|Hugo|Ines|Jonas|Keiko|Lars|Mona|Nils|Oona|Pavel|Rosa|Samir".split("|")
 
+LAST_NUMBER = re.compile(r"(\d+)\.\s*Instruction:\s*$")
+OPEN_OBJECT = re.compile(r'\{"tasks": \[$')
+LANGUAGE = re.compile(r"instruction, input and output in (?:the language with the code )?([^,]+),")
+TOPIC = re.compile(r"^Tasks? (\d+)(?: to (\d+))?: (.+)$", re.MULTILINE)
+BASIS = re.compile(r"^Basis \d+: (.+)$", re.MULTILINE)
+# Each spoils every third task of an answer, or its whole form.
+DAMAGES = ("no input", "no output", "counts from 1", "no separators", "quotes a header", "bold", "no text")
 
-def task(rng: Random) -> tuple[str, str, str]:
-    """An instruction, an input (empty in about half) and an output, all of them from ``rng``."""
-    ask, topic, manner = rng.choice(ASKS), rng.choice(TOPICS), rng.choice(MANNERS)
+
+def answer(prompt: str, rng: Random, items: int, chat: bool, damage: str) -> str:
+    """What a model says to ``prompt``: tasks up to number ``items``, from the number that it ends on or else from 1;
+    but as many as there are topics or bases, where the prompt gives some.
+
+    A chat model writes the beginning of the form itself, a completion goes on behind it. ``damage`` is one of DAMAGES
+    or "".
+    """
+    end = prompt[-100:]
+    asked, opened = LAST_NUMBER.search(end), OPEN_OBJECT.search(end)
+    first = int(asked[1]) if asked else 1
+    subjects = topics_in(prompt) or ["" for _ in BASIS.findall(prompt)] or ["" for _ in range(first, items + 1)]
+    language = language_of(prompt)
+    tasks = [task_in(language, rng, subject) for subject in subjects]
+    if '{"tasks": [{' in prompt:
+        text = as_json(tasks, damage)
+        return text.split("[", 1)[1] if opened and not chat else text
+    text = listing(tasks, first, damage)
+    return text.split("Instruction:", 1)[1] if asked and not chat else text
+
+
+def topics_in(prompt: str) -> list[str]:
+    """The topic of each task."""
+    return [topic for first, last, topic in TOPIC.findall(prompt) for _ in range(int(first), int(last or first) + 1)]
+
+
+def language_of(prompt: str) -> str:
+    """The language that is asked for: ``ar``, ``zh``, or English: ``en``."""
+    found = LANGUAGE.search(prompt)
+    name = re.split("[-_]", found[1].lower())[0] if found else ""
+    return {"arabic": "ar", "ar": "ar", "chinese": "zh", "zh": "zh"}.get(name, "en")
+
+
+def task_in(language: str, rng: Random, subject: str) -> tuple[str, str, str]:
+    """A task about ``subject`` (or about anything, if that is empty) in ``language``."""
+    if language == "en":
+        return task(rng, subject)
+    asks, topics, manners, pattern, given, output, numbers = ARABIC if language == "ar" else CHINESE
+    ask, topic, manner = rng.choice(asks), subject or rng.choice(topics), rng.choice(manners)
+    pages = [str(rng.randint(2, 90)).translate(numbers) for _ in range(2)]
+    return (
+        pattern.format(ask=ask, topic=topic, manner=manner),
+        given.format(*pages) if rng.random() < 0.5 else "",
+        output.format(topic=topic, manner=manner, pages=pages[0]),
+    )
+
+
+def task(rng: Random, subject: str = "") -> tuple[str, str, str]:
+    """An instruction, an input (empty in about half) and an output, all of them from ``rng`` but for the subject."""
+    ask, topic, manner = rng.choice(ASKS), subject or rng.choice(TOPICS), rng.choice(MANNERS)
     one, two = rng.sample(NAMES, 2)
     given = (
         f"{one} wrote {rng.randint(2, 90)} pages, and {two} read {rng.randint(2, 90)}." if rng.random() < 0.5 else ""
     )
     output = f"{one} thinks first of {topic}. Later, {two} adds something {manner}, and both agree on it."
     return f"{ask} about {topic}, {manner}.", given, output
+
+
+def listing(tasks: list[tuple[str, str, str]], first: int, damage: str = "") -> str:
+    """The tasks as a numbered list; ``damage`` spoils every third of them, or the whole form."""
+    parts = []
+    for place, (instruction, given, output) in enumerate(tasks):
+        number = place + 1 if damage == "counts from 1" else place + first
+        hurt = place % 3 == 1
+        fields = {"Instruction": f" {instruction}", "Input": f"\n{given or '<noinput>'}", "Output": f"\n{output}"}
+        if hurt and damage == "quotes a header":
+            fields["Output"] += f"\n### Notes\n{number + 7}. Input: is only quoted here."
+        if hurt and damage in ("no input", "no output"):
+            del fields[damage.removeprefix("no ").capitalize()]
+        if hurt and damage == "no text":
+            fields["Output"] = ""
+        mark = "**" if damage == "bold" else ""
+        parts.append("".join(f"{mark}{number}. {field}:{mark}{text}\n" for field, text in fields.items()))
+    return ("" if damage == "no separators" else "###\n").join(parts).rstrip("\n")
+
+
+def as_json(tasks: list[tuple[str, str, str]], damage: str = "") -> str:
+    """The tasks as a JSON object; ``damage`` spoils every third of them, or the whole form."""
+    rows = []
+    for place, (instruction, given, output) in enumerate(tasks):
+        fields = {"instruction": instruction, "input": given, "output": output}
+        hurt = place % 3 == 1
+        if hurt and damage in ("no input", "no output"):
+            del fields[damage.removeprefix("no ")]
+        if hurt and damage == "no text":
+            fields["output"] = ""
+        if damage == "counts from 1":
+            fields = {"number": place + 1, **fields}
+        row = json.dumps(fields, ensure_ascii=False)
+        rows.append(row.replace(': "', ': "so-called "', 1) if hurt and damage == "quotes a header" else row)
+    text = '{"tasks": [' + (" " if damage == "no separators" else ", ").join(rows) + "]}"
+    return f"```json\n{text}\n```" if damage == "bold" else text

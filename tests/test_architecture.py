@@ -17,21 +17,24 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
 # is a command.
 LAYERS = """
-    records errors tokens settings
+    records errors tokens settings schema yields
     specs protocols
     hookspecs
     __init__
-    jsonfiles
-    plugins seeds store dataset pacing evaluate
-    ledger
+    jsonfiles entries
+    plugins seeds store dataset buckets evaluate local progress
+    ledger account pacing
     sources asking judging steplog
+    replies batches
     validation
     config
     generate runs
+    reuse
     pipeline
     estimate
     cli.__init__ cli.console
     cli.options cli.progress cli.main
+    cli.spending
     cli.ending
     COMMANDS
     __main__

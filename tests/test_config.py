@@ -175,7 +175,16 @@ def test_the_same_key_by_flag_and_by_set_is_a_mistake(load: Loader) -> None:
 @pytest.mark.parametrize(("flag", "key"), FLAGS.items())
 def test_each_flag_is_a_variable_too(flag: str, key: str, load: Loader) -> None:
     text = {"teacher": "rich", "model": "m", "prompt": "self-instruct", "filter": "short, plain"}.get(flag)
-    text = text or {"chat_template": "alpaca", "trainer": "other", "student": "s", "seed_tasks": "/s"}.get(flag, "7")
+    text = text or {
+        "chat_template": "alpaca",
+        "trainer": "other",
+        "student": "s",
+        "seed_tasks": "/s",
+        "batch": "true",
+    }.get(flag)
+    if flag == "from":
+        return  # tests/test_reuse.py: it brings the other run's settings along
+    text = text or "7"
     config = load(flags={"teacher.name": "rich"}, environ={f"ALPACAKIT_{flag.upper()}": text})
     if flag != "teacher":
         assert config.values[key].source == f"ALPACAKIT_{flag.upper()}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from alpaca_prompts.parse import no_input, parse_list
+from alpaca_prompts.parse import parse_list
+from alpaca_prompts.wording import no_input
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,6 +128,77 @@ def test_ways_to_say_no_input(form):
 @pytest.mark.parametrize("text", ["None of them came.", "no", "Input", "No input was lost in the fire", "-", "Na", "0"])
 def test_an_input_that_only_resembles_no_input_stays(text):
     assert not no_input(text)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "لا يوجد إدخال",
+        "<لا توجد مدخلات>",
+        "بدون إدخال.",
+        "لا ينطبق",
+        "（无输入）",
+        "没有输入。",
+        "不适用",
+        "入力なし",
+        "입력 없음",
+    ]
+    + [
+        "sin entrada",
+        "Aucune entrée",
+        "Keine Eingabe erforderlich",
+        "sem entrada",
+        "Нет ввода",
+        "कोई इनपुट नहीं",
+        "Girdi yok",
+    ],
+)
+def test_ways_to_say_no_input_in_other_languages(form):
+    text = f"1. Instruction: Name a bird.\n1. Input:\n{form}\n1. Output:\nA wren.\n"
+    assert tasks(read(text)) == [("Name a bird.", "", "A wren.")]
+
+
+@pytest.mark.parametrize(
+    "text", ["لا يوجد إدخال آخر في الجدول", "输入法", "Entrada al museo", "Eingabe", "نعم", "无", "нет"]
+)
+def test_an_input_in_another_language_that_only_resembles_no_input_stays(text):
+    assert not no_input(text)
+
+
+@pytest.mark.parametrize(
+    "digits", ["٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", "०१२३४५६७८९", "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19"]
+)
+def test_numbers_in_the_digits_of_other_scripts(digits):
+    text = re.sub(r"(?m)^(\d)\.", lambda found: digits[int(found[1])] + ".", render(THREE))
+    found = read(text)
+    assert tasks(found) == THREE and [item.number for item in found] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "التعليمات المدخلات المخرجات",
+        "تعليمات إدخال إخراج",
+        "指令 输入 输出",
+        "指示 入力 出力",
+        "지시 입력 출력",
+        "निर्देश इनपुट आउटपुट",
+    ]
+    + ["Instrucción Entrada Salida", "Instruction Entrée Sortie", "Anweisung Eingabe Ausgabe", "Инструкция Ввод Вывод"],
+)
+@pytest.mark.parametrize(
+    "layout", ["{n}. {word}:", "**{n}. {word}:**", "{n}. {word}\uff1a", "{n}\u3001{word}\uff1a", "### {n}. {word} :"]
+)
+def test_headers_in_another_language(words, layout):
+    names = dict(zip(("Instruction", "Input", "Output"), words.split(), strict=True))
+    text = re.sub(r"(?m)^(\d)\. (\w+):", lambda found: layout.format(n=found[1], word=names[found[2]]), render(THREE))
+    found = read(text.replace("###\n", "") if "###" in layout else text)
+    assert tasks(found) == THREE and [item.number for item in found] == [1, 2, 3]
+
+
+def test_headers_in_another_language_inside_answers_are_none_where_the_list_is_in_english():
+    items = [("Lay the form out in German.", "", "1. Anweisung: ...\n1. Eingabe: ...\n1. Ausgabe: ..."), *THREE]
+    assert tasks(read(render(items))) == items
 
 
 # ---- each defect of the published parser and procedure ------------------------------------------------

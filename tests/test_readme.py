@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from alpaca_core.cli.main import cli
 from alpaca_core.config import load_config
 from alpaca_core.plugins import PluginHost
+from alpaca_core.settings import TABLES, options_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
@@ -43,14 +45,27 @@ def test_every_command_shown_exists_with_its_flags(line):
 
 
 @pytest.mark.parametrize("line", [line for line in commands() if "--set" in line])
-def test_every_setting_shown_is_a_key(line):
+def test_every_setting_shown_is_a_key(line, tmp_path):
+    (tmp_path / "topics.txt").write_text("tides\n")
     words = shlex.split(line)
     sets = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
     flags = {}
-    for flag, key in (("--teacher", "teacher.name"), ("--trainer", "trainer.name")):
+    for flag, key in (("--teacher", "teacher.name"), ("--trainer", "trainer.name"), ("--prompt", "prompt.name")):
         if flag in words:
             flags[key] = words[words.index(flag) + 1]
-    load_config(PluginHost(), flags=flags, sets=sets, environ={})
+    load_config(PluginHost(), flags=flags, sets=sets, environ={}, folder=tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_key_that_a_page_names_is_one(page):
+    keys = {f"{table}.{option.name}" for table, cls in TABLES.items() for option in options_of(cls)}
+    for spec in PluginHost().specs():
+        table = f"filter.{spec.name}" if spec.kind == "filter" else spec.kind.replace("-", "_")
+        keys |= {f"{table}.{option.name}" for option in options_of(spec.options)}
+    core, filters = r"(?:teacher|prompt|trainer|generation|evaluation)\.[a-z_]+", r"filter\.[a-z0-9-]+\.[a-z_]+"
+    named = set(re.findall(rf"(?<!/)\b(?:{core}|{filters})", page.read_text()))
+    not_set = {"filter.short-outputs.longest", "generation.learnt"}  # of a plugin on the page; of summary.json
+    assert named <= keys | not_set
 
 
 @pytest.mark.parametrize(("page", "code"), blocks("python"))
@@ -76,6 +91,10 @@ def test_the_plugin_in_the_readme_installs_and_filters(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert '"no-shouting"' in (out / "run.toml").read_text()
+    summary = json.loads((out / "summary.json").read_text())
+    marked = " ".join(re.findall(r"`(.+?)`", (ROOT / "docs" / "run-folder.md").read_text()))
+    made = summary["generation"]
+    assert {*summary, *made, *made["account"]} <= set(re.findall(r"\w+", marked)), "docs/run-folder.md tells of all"
 
 
 def test_links_between_the_pages_lead_somewhere():

@@ -88,7 +88,9 @@ def test_ascii_start_judges_english_data_only():
     assert verdict(AsciiStart(AsciiStartOptions()), "Écrire un poème") == "starts with 'É', not ASCII"
     assert verdict(AsciiStart(AsciiStartOptions()), "Name Élodie's town") == ""
     assert verdict(AsciiStart(AsciiStartOptions()), "") == ""
-    assert verdict(AsciiStart(AsciiStartOptions(language="French")), "Écrire un poème") == ""
+    assert verdict(AsciiStart(AsciiStartOptions(language="en-GB")), "Écrire un poème") != ""
+    for language in ("French", "fr", "enm"):
+        assert verdict(AsciiStart(AsciiStartOptions(language=language)), "Écrire un poème") == ""
 
 
 def test_both_chains_hold_the_published_rules_in_the_published_order():

@@ -11,41 +11,12 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import distributions
 import pytest
-
-N = 120
-ALPACAKIT = (sys.executable, "-m", "alpaca_core")
-
-
-def environment(provider) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ALPACAKIT_", "OPENAI_"))}
-    return {**kept, "OPENAI_BASE_URL": provider.url, "OPENAI_API_KEY": "sk-test-0000", "NO_COLOR": "1"}
-
-
-def command(out: Path, *more: str, n: int = N) -> list[str]:
-    return [*ALPACAKIT, "generate", "--teacher", "openai", "-n", str(n), "--out", str(out), *more]
-
-
-def generate(provider, out: Path, *more: str, n: int = N, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command(out, *more, n=n), env=environment(provider), capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def data(out: Path) -> bytes:
-    return (out / "alpaca_data.json").read_bytes()
-
-
-def summary(out: Path) -> dict:
-    return json.loads((out / "summary.json").read_text())["generation"]
+from running import ALPACAKIT, N, command, data, environment, generate, summary
 
 
 @pytest.fixture(scope="module")
@@ -379,6 +350,33 @@ def test_another_identity_is_refused_with_the_difference_and_fresh_keeps_the_old
     assert data(tmp_path / "run.1") == rows
 
 
+def test_a_folder_in_which_nothing_was_answered_or_paid_takes_other_settings(provider, tmp_path):
+    server = provider(models=["gpt-6-luna"])
+    wrong = generate(server, tmp_path / "run", "--model", "gpt-6-tuna", n=30, code=2)
+    assert "gpt-6-tuna" in wrong.stderr
+    generate(server, tmp_path / "run", "--model", "gpt-6-luna", n=30)
+    assert len(json.loads(data(tmp_path / "run"))) == 30
+    assert summary(tmp_path / "run")["requests"] == summary(tmp_path / "run")["replies"]
+
+
+def test_a_folder_in_which_an_answer_was_lost_is_kept(provider, tmp_path):
+    paid = ("--budget", "0.05", "--set", "teacher.price_input=1", "--set", "teacher.price_output=5")
+    generate(provider(faults={"reset": 1.0}), tmp_path / "run", *paid, n=30, code=4)
+    assert summary(tmp_path / "run")["cost_usd"] > 0 and not summary(tmp_path / "run")["replies"]
+    done = generate(provider(), tmp_path / "run", *paid, "--set", "teacher.temperature=0.5", n=30, code=2)
+    assert "holds another run" in done.stderr
+
+
+def test_a_folder_that_takes_other_settings_may_be_looked_at_meanwhile(provider, tmp_path, undisturbed):
+    server, out = provider(script=["auth"]), tmp_path / "run"
+    generate(server, out, "--seed", "1", code=3)
+    with sqlite3.connect(out / "run.db") as reader:
+        assert reader.execute("SELECT count(*) FROM replies").fetchone() == (0,)
+        generate(server, out)
+    reader.close()
+    assert data(out) == undisturbed
+
+
 def test_a_folder_that_holds_something_else_is_refused_and_left_alone(provider, tmp_path):
     (tmp_path / "thesis.tex").write_text("42")
     generate(provider(), tmp_path, code=2)
@@ -416,3 +414,15 @@ def test_dry_run_touches_nothing_and_tells_the_plan(provider, tmp_path):
     assert server.stats()["requests"] == 0
     assert not (tmp_path / "run").exists()
     assert "requests" in done.stdout
+
+
+def test_a_screen_that_goes_away_ends_the_run_and_loses_nothing(provider, tmp_path, undisturbed):
+    """As with ``2>&1 | head``: writing to the screen fails while requests are in flight."""
+    server, out = provider(latency=0.3), tmp_path / "run"
+    read, write = os.pipe()
+    running = subprocess.Popen(command(out), env=environment(server), stdout=subprocess.DEVNULL, stderr=write)
+    os.close(write)
+    os.close(read)
+    assert running.wait(timeout=20) != 0
+    generate(server, out)
+    assert data(out) == undisturbed and server.stats()["paid_twice"] == 0

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from alpaca_core.entries import Judged
 from alpaca_core.errors import AlpacaError
 from alpaca_core.records import Candidate, Completion, Request, Usage
-from alpaca_core.store import Judged, Store
+from alpaca_core.store import Store
 
 REQUEST = Request(k=3, prompt="Say something.", prefix="1. Instruction:", items=20, stop=("\n20",), max_tokens=99)
 REPLY = Completion("1. Instruction: Ä\n", "length", Usage(11, 22, 3, 4), "m", "id-1", labels={1: "sort"})

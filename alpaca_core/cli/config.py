@@ -32,7 +32,7 @@ def config() -> None:
     """
 
 
-@config.command()
+@config.command(short_help="Write a commented configuration file.")
 @click.argument("path", default=FILE, type=click.Path(path_type=Path))
 @config_options(*GENERATION, *TRAINING)
 @click.pass_context
@@ -64,7 +64,7 @@ def init(ctx: click.Context, path: Path, **flags: Any) -> None:
     say(f"written: {path}")
 
 
-@config.command()
+@config.command(short_help="Show every value and where it comes from.")
 @config_options(*GENERATION, *TRAINING)
 @json_option
 @click.pass_context
@@ -85,7 +85,7 @@ def show(ctx: click.Context, as_json: bool, **flags: Any) -> None:
         table(["key", "value", "source"], [(k, _short(toml_value(v)), source) for k, (v, source) in values.items()])
 
 
-@config.command()
+@config.command(short_help="Check the configuration; tell of every mistake.")
 @click.argument("config_file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @click.pass_context
 def check(ctx: click.Context, config_file: Path | None) -> None:

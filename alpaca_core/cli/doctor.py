@@ -81,7 +81,7 @@ def _packages() -> Iterator[Check]:
                 f"{requirement.name} {version}" + ("" if fits else f" (needs {requirement.specifier})")
             )
         if missing:
-            line = f"To add it: pip install '{BUNDLED}[{extra}]'"
+            line = f"To add {extra}: pip install '{BUNDLED}[{extra}]'"
             yield Check(f"extra {extra}", "missing", f"missing: {', '.join(missing)}", line)
         elif found:
             yield Check(f"extra {extra}", "ok", ", ".join(found))
@@ -123,7 +123,7 @@ def _keys(host: PluginHost) -> Iterator[Check]:
         if held:
             yield Check(f"key {held[0]}", "ok", f"set, {about}")
         else:
-            yield Check(f"key {keys[0]}", "missing", f"not set, {about}", f"To set it: export {keys[0]}=...")
+            yield Check(f"key {keys[0]}", "missing", f"not set, {about}", f"To set a key: export {keys[0]}=...")
 
 
 def _plugins(host: PluginHost) -> Iterator[Check]:

@@ -8,13 +8,14 @@ from typing import Any
 
 from alpaca_core.cli.console import out, table
 from alpaca_core.cli.progress import clock, dollars
+from alpaca_core.cli.spending import show_account, show_endings, show_sources
 from alpaca_core.evaluate import Scores
 from alpaca_core.pipeline import Outcome
 from alpaca_core.runs import DATA
 
 
 def show_generation(summary: Mapping[str, Any]) -> None:
-    """Counts, rejections by reason, tokens and cost."""
+    """Counts, rejections by reason, how replies ended, tokens, and what became of the money."""
     made = summary["generation"]
     out(
         f"data      {made['kept']:,} kept of {made['candidates']:,} candidates in {made['replies']:,} replies"
@@ -22,13 +23,24 @@ def show_generation(summary: Mapping[str, Any]) -> None:
     )
     if made["rejected"]:
         out("rejected  " + ", ".join(f"{name} {count:,}" for name, count in made["rejected"].items()))
-    cost = made["cost_usd"]
-    tokens = f"{made['prompt_tokens']:,} tokens in, {made['completion_tokens']:,} out"
-    if cost is None:
+    show_sources(made)
+    show_endings(made)
+    read = _with(made["prompt_tokens"], "tokens in", made, cached="from a cache", cache_write="into a cache")
+    tokens = f"{read}, {_with(made['completion_tokens'], 'out', made, reasoning='reasoning')}"
+    cost, each = made["cost_usd"], made["account"]["each"]
+    if not made["attempts"]:
+        out(f"teacher   not asked; the stored replies are of {tokens}")
+    elif cost is None:
         out(f"teacher   {tokens}; the price is unknown (teacher.price_input, teacher.price_output)")
     else:
-        each = f", {dollars(cost / made['kept'])} a row" if cost and made["kept"] else ""
-        out(f"teacher   {tokens}: {dollars(cost)}{each}")
+        out(f"teacher   {tokens}: {dollars(cost)}{f', {dollars(each)} a row' if cost and each else ''}")
+    show_account(made)
+
+
+def _with(count: int, name: str, made: Mapping[str, Any], **parts: str) -> str:
+    """``1,200 tokens in (200 from a cache)``: a count of tokens, with those of its ``parts`` that are not zero."""
+    said = [f"{made[f'{part}_tokens']:,} {text}" for part, text in parts.items() if made[f"{part}_tokens"]]
+    return f"{count:,} {name}" + (f" ({', '.join(said)})" if said else "")
 
 
 def show_run(outcome: Outcome, folder: Path) -> None:

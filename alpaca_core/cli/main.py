@@ -22,8 +22,9 @@ from alpaca_core.cli.console import say
 from alpaca_core.errors import AlpacaError, Stopped
 
 COMMANDS = {
-    "run": ("alpaca_core.cli.run:run", "The whole pipeline: generate, train, evaluate, report."),
+    "run": ("alpaca_core.cli.run:run", "The whole pipeline: generate, filter, train, evaluate."),
     "generate": ("alpaca_core.cli.run:generate", "Write a dataset with a teacher, from seed tasks."),
+    "estimate": ("alpaca_core.cli.estimate:estimate", "What a generation will take: requests, tokens, dollars."),
     "filter": ("alpaca_core.cli.filter:filter_", "Filter a dataset again, without a teacher."),
     "train": ("alpaca_core.cli.train:train", "Fine-tune a student on a dataset."),
     "evaluate": ("alpaca_core.cli.evaluate:evaluate", "Score a model on rows that it has not seen."),

@@ -28,22 +28,24 @@ if TYPE_CHECKING:
 
 GENERATION = (
     *("teacher", "model", "prompt", "filter", "seed_tasks", "num_examples", "seed"),
-    *("concurrency", "budget", "max_rpm", "max_tpm"),
+    *("from", "concurrency", "budget", "max_rpm", "max_tpm", "batch"),
 )
 TRAINING = ("chat_template", "trainer", "student")
 
 _ABOUT: dict[str, tuple[str, str]] = {
     "teacher": ("NAME", "Teacher that writes the data (default: procedural, the practice teacher)."),
-    "model": ("NAME", "The teacher's model."),
-    "prompt": ("NAME", "How the teacher is asked."),
+    "model": ("NAME", "The teacher's model (default: the teacher's own)."),
+    "prompt": ("NAME", "How the teacher is asked (default: self-instruct)."),
     "filter": ("NAME", "Filter or chain. Repeatable; replaces the configured chain."),
     "seed_tasks": ("FILE", "Seed tasks (default: the bundled ones)."),
-    "num_examples": ("N", "Rows to keep."),
-    "seed": ("INT", "All randomness follows from this number."),
-    "concurrency": ("N", "Requests in flight at most."),
+    "num_examples": ("N", "Rows to keep (default: 1000)."),
+    "seed": ("INT", "All randomness follows from this number (default: 0)."),
+    "from": ("RUN", "Take over the replies of an earlier run's folder. Repeatable. Without -n nothing more is asked."),
+    "batch": ("", "Ask through the provider's batch API: half the price, answered within a day."),
+    "concurrency": ("N", "Requests in flight at most (default: 16)."),
     "budget": ("USD", "Dollars to spend at most (default: 5 where the price is known)."),
-    "max_rpm": ("N", "Requests per minute at most."),
-    "max_tpm": ("N", "Tokens per minute at most."),
+    "max_rpm": ("N", "Requests per minute at most (default: what the provider allows)."),
+    "max_tpm": ("N", "Tokens per minute at most (default: what the provider allows)."),
     "chat_template": ("NAME", "How the student sees an example."),
     "trainer": ("NAME", "Trainer that fine-tunes the student; none: no training."),
     "student": ("PATH", "A folder or hub id of a model, or new:tiny or new:small."),
@@ -59,9 +61,9 @@ def config_options(*flags: str) -> Callable[[Any], Any]:
                 *(["-n"] if flag == "num_examples" else []),
                 "--" + flag.replace("_", "-"),
                 flag,
-                metavar=_ABOUT[flag][0],
                 help=_ABOUT[flag][1],
-                multiple=flag == "filter",
+                **({"is_flag": True, "default": None} if flag == "batch" else {"metavar": _ABOUT[flag][0]}),
+                multiple=flag in ("filter", "from"),
             )
             for flag in flags
         ]

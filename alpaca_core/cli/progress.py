@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from alpaca_core.cli.console import console, is_terminal, say
-from alpaca_core.generate import Progress
+from alpaca_core.progress import Progress
 from alpaca_core.records import TrainEvent
 
 if TYPE_CHECKING:
     from rich.status import Status
 
 EVERY = 15.0  # seconds between plain lines
+FORESEEN = 20  # replies from which on their cost and yield tell those of the rest
 
 
 class Screen:
@@ -23,6 +25,7 @@ class Screen:
         self._live: Status | None = None
         self._last_line = time.monotonic()
         self._line = ""
+        self._warned = False  # that the budget is too small
 
     def __enter__(self) -> Screen:
         if is_terminal():
@@ -47,6 +50,9 @@ class Screen:
         say(text)
 
     def generating(self, progress: Progress) -> None:
+        if not self._warned and not progress.closing and (text := shortfall(progress)):
+            self._warned = True
+            self.note(text)
         self._show(generation_line(progress))
 
     def training(self, event: TrainEvent) -> None:
@@ -71,8 +77,10 @@ class Screen:
 
 
 def generation_line(progress: Progress) -> str:
-    """``generate  812/1,000 kept  1,022 candidates  79 % kept  58 replies  9.1 rows/s  $0.0123  0:20 left``"""
-    parts = [f"generate  {progress.kept:,}/{progress.target:,} kept", f"{progress.candidates:,} candidates"]
+    """``generate  812/1,000 kept  1,022 candidates  79% kept  58 replies  9.1 replies/s  $1.21 of about $1.50  0:20
+    left``"""
+    target = "" if progress.target is None else f"/{progress.target:,}"
+    parts = [f"generate  {progress.kept:,}{target} kept", f"{progress.candidates:,} candidates"]
     if progress.candidates:
         parts.append(f"{progress.kept / progress.candidates:.0%} kept")
     parts.append(f"{progress.replies:,} replies")
@@ -80,14 +88,48 @@ def generation_line(progress: Progress) -> str:
         parts.append(f"{progress.failed:,} failed")
     if progress.arrived and progress.seconds:
         parts.append(f"{progress.arrived / progress.seconds:.1f} replies/s")
-    parts.append("cost unknown" if progress.cost is None else dollars(progress.cost))
+    if progress.reasoning_tokens:
+        parts.append(f"{progress.reasoning_tokens:,} reasoning tokens")
+    if progress.target is not None:  # else nothing is asked
+        parts.append(_cost(progress))
+    if progress.batch is not None:
+        note = progress.batch.note.replace("_", " ")
+        parts.append(f"batch {progress.batch.done:,}/{progress.batch.total:,} {note}".rstrip())
+    if progress.doing:
+        parts.append(progress.doing)
     if progress.closing and progress.in_flight:
         parts.append(f"ending: {progress.in_flight:,} answers still come in (Ctrl-C again drops them)")
     elif progress.waiting >= 1:
         parts.append(f"waiting {progress.waiting:.0f} s: {progress.trouble or 'asked to slow down'}")
-    elif progress.eta is not None and progress.kept < progress.target:
+    elif progress.eta is not None and progress.target and progress.kept < progress.target:
         parts.append(f"{clock(progress.eta)} left")
     return "  ".join(parts)
+
+
+def _cost(progress: Progress) -> str:
+    """``$0.0123 of about $0.31``: so far, and at the target."""
+    if progress.cost is None:
+        return "cost unknown"
+    known = progress.total_cost is not None and progress.own >= FORESEEN
+    ended = progress.target is None or progress.kept >= progress.target
+    return dollars(progress.cost) + (f" of about {about(progress.total_cost)}" if known and not ended else "")
+
+
+def shortfall(progress: Progress) -> str:
+    """What to tell people when the budget will not reach the target; nothing as long as it will, or that is not known.
+
+    Rests on what the replies so far have cost and yielded, and on at least ``FORESEEN`` of them.
+    """
+    total, reach, budget = progress.total_cost, progress.reach, progress.budget
+    if progress.own < FORESEEN or not total or reach is None or budget is None or progress.target is None:
+        return ""
+    if total <= budget or reach >= progress.target:
+        return ""
+    return (
+        f"The budget of {given(budget)} will reach about {rounded(reach):,.0f} of {progress.target:,} rows: after"
+        f" {progress.own:,} replies, all of them are expected to take {about(total)}. A larger one can be given at the"
+        " next start (--budget); nothing is asked twice."
+    )
 
 
 def training_line(event: TrainEvent) -> str:
@@ -102,8 +144,29 @@ def training_line(event: TrainEvent) -> str:
 
 
 def dollars(amount: float) -> str:
-    """Dollars, to the hundredth of a cent where they are few."""
-    return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+    """Dollars, to the hundredth of a cent where they are few, and to two figures where they are fewer."""
+    if amount >= 1 or amount == 0:
+        return f"${amount:.2f}"
+    places = max(4, 1 - math.floor(math.log10(abs(amount))))
+    return f"${amount:.{places}f}"
+
+
+def given(amount: float) -> str:
+    """Dollars as people give them: ``$5``, ``$0.50``."""
+    cents = round(amount * 100, 6)
+    return f"${amount:.2f}" if cents % 100 and not cents % 1 else f"${amount:g}"
+
+
+def about(amount: float) -> str:
+    """Estimated dollars, to two figures."""
+    amount = rounded(amount)
+    places = 0 if amount >= 10 else 2 if amount >= 0.1 or not amount else 1 - math.floor(math.log10(amount))
+    return f"${amount:,.{places}f}"
+
+
+def rounded(count: float) -> float:
+    """``count`` to two figures: an estimate is no better than that."""
+    return float(f"{count:.2g}")
 
 
 def clock(seconds: float) -> str:

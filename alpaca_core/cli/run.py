@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_
     host, config = resolve(ctx)
     folder = folder or default_folder(config)
     if dry_run:
-        _show_plan(config, folder, as_json)
+        _show_plan(config, folder, as_json, fresh)
         return
     _greet(config)
     with Screen() as screen:
@@ -73,15 +74,15 @@ def generate(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool
     from alpaca_core.cli.progress import Screen
     from alpaca_core.pipeline import default_folder, generate_stage, make_parts, open_run
 
-    _, config = resolve(ctx, frozenset({"teacher", "prompt", "filters"}))
+    host, config = resolve(ctx, frozenset({"teacher", "prompt", "filters"}))
     folder = folder or default_folder(config)
     if dry_run:
-        _show_plan(config, folder, as_json)
+        _show_plan(config, folder, as_json, fresh)
         return
     parts = make_parts(config)
     with open_run(config, parts, folder, fresh=fresh) as opened, Screen() as screen:
         screen.stage("generate")
-        outcome = generate_stage(config, parts, opened, screen, heldout=False)
+        outcome = generate_stage(config, host, parts, opened, screen, heldout=False)
     if as_json:
         emit_json(outcome.summary)
         return
@@ -96,15 +97,14 @@ def _greet(config: Config) -> None:
         say(f"Practice run. {notice} For the real thing: alpacakit run --teacher openai --trainer fsdp")
 
 
-def _show_plan(config: Config, folder: Path, as_json: bool) -> None:
+def _show_plan(config: Config, folder: Path, as_json: bool, fresh: bool) -> None:
     """What a run would do: components, estimate, the training's command line."""
+    from alpaca_core.cli.spending import show_estimate
     from alpaca_core.estimate import estimate
-    from alpaca_core.ledger import Ledger
     from alpaca_core.pipeline import make_parts, train_job
 
     parts = make_parts(config)
-    ledger = Ledger(parts.price, config.generation.budget)
-    expected = estimate(config, parts)
+    expected = estimate(config, parts, None if fresh else folder)
     training = None
     if config.trainer is not None:
         training = config.trainer.build().plan(train_job(config, folder / DATA, folder))
@@ -113,37 +113,12 @@ def _show_plan(config: Config, folder: Path, as_json: bool) -> None:
             {
                 "out": str(folder),
                 "settings": {key: shown(key, value.value) for key, value in config.values.items()},
-                "requests": expected.requests,
-                "prompt_tokens": expected.prompt_tokens,
-                "completion_tokens": expected.completion_tokens,
-                "dollars": expected.dollars,
-                "budget": ledger.budget,
+                **asdict(expected),
                 "training": None if training is None else {"argv": training.argv, "env": dict(training.env)},
             }
         )
         return
-    assert config.teacher is not None and config.prompt is not None
-    model = getattr(config.teacher.options, "model", "")
-    out(f"teacher   {config.teacher.name}{f', model {model}' if model else ''}")
-    out(f"prompt    {config.prompt.name}, {len(parts.seeds):,} seed tasks")
-    out(f"filters   {', '.join(chosen.spec.name for chosen in config.filters)}")
-    out(f"rows      {config.generation.num_examples:,} to keep, in {folder}/")
-    best, usual, worst = expected.requests
-    out(f"requests  about {usual:,} ({best:,} to {worst:,}, as much as the filters keep)")
-    tokens = zip(expected.prompt_tokens, expected.completion_tokens, strict=True)
-    _, (read, written), _ = tokens
-    out(f"tokens    about {read:,} in and {written:,} out")
-    if expected.dollars is None:
-        out("cost      unknown: the price of this model is not in the table (--set teacher.price_input=...)")
-    elif expected.dollars[2] > 0:
-        low, middle, high = expected.dollars
-        out(f"cost      about ${middle:.2f} (${low:.2f} to ${high:.2f}); never more than ${ledger.budget:g}")
-        price = parts.price
-        assert price is not None
-        said = f" ({price.date}, {price.source})" if price.date else ""
-        out(f"price     ${price.input:g} in, ${price.output:g} out per million tokens{said}")
-    else:
-        out("cost      nothing")
+    show_estimate(config, parts, folder, expected)
     if training is not None:
         assert config.trainer is not None
         out(f"training  {config.trainer.name}, student {config.student}")

@@ -1,4 +1,4 @@
-"""OpenAI's protocols: Chat Completions, and the legacy Completions of text-davinci-003."""
+"""OpenAI's protocols: Chat Completions, Responses, and the legacy Completions of text-davinci-003."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class ChatOptions:
     """Options of the teacher ``openai``."""
 
     model: str = _option("gpt-6-luna", "The model to ask.")
+    api: Literal["chat", "responses"] = _option("chat", "Protocol: Chat Completions, or Responses.")
     temperature: float | None = _option(1.0, TEMPERATURE)
     top_p: float | None = _option(1.0, TOP_P)
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] = _option(
@@ -60,8 +61,8 @@ def alpaca_teachers() -> list[TeacherSpec]:
     return [
         TeacherSpec(
             name="openai",
-            target="alpaca_openai.teacher:ChatTeacher",
-            summary="OpenAI's chat models, or any server that speaks Chat Completions.",
+            target="alpaca_openai.teacher:OpenAITeacher",
+            summary="OpenAI's chat models, or any server that speaks Chat Completions or Responses.",
             extra="alpacakit[openai]",
             requires=("openai",),
             options=ChatOptions,
@@ -69,7 +70,7 @@ def alpaca_teachers() -> list[TeacherSpec]:
         ),
         TeacherSpec(
             name="text-davinci-003",
-            target="alpaca_openai.teacher:CompletionTeacher",
+            target="alpaca_openai.teacher:OpenAITeacher",
             summary="The legacy Completions protocol, for servers that still speak it (teacher.base_url).",
             extra="alpacakit[openai]",
             requires=("openai",),

@@ -6,37 +6,95 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import openai
 
-from alpaca_core import TeacherError
+from alpaca_core import Limits, TeacherError
+from alpaca_openai.dialects import QUESTION
 from alpaca_openai.headers import limits_in, retry_after_in
 
 _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
-_NOT_TAKEN = re.compile(r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted", re.IGNORECASE)
+_NOT_TAKEN = re.compile(
+    r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted|invalid[ _](json[ _])?schema", re.I
+)
 _CONTEXT = re.compile(r"maximum context length is (\d+)", re.IGNORECASE)
 _PROMPT = re.compile(r"(\d+) in (?:your|the) (?:prompt|messages)|(\d+) (?:input|prompt) tokens", re.IGNORECASE)
-# The request never left: nothing can have been billed. Names of the HTTP library's exceptions.
-_NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"}
+# Names of the HTTP libraries' exceptions. aiohttp's are looked at before httpx2's, since its transport calls every
+# broken connection a ConnectTimeout.
+_BROKEN = {"ClientConnectionError", "ClientPayloadError", "ClientHttpProxyError", "InvalidURL", "RequestError"}
+_TIMEOUTS = {"ServerTimeoutError", "TimeoutException"}
+# The request never left: nothing can have been billed.
+_NOT_SENT = {"ClientConnectorError", "ConnectionTimeoutError", "ClientHttpProxyError", "ConnectError", "ConnectTimeout"}
+_NOT_SENT |= {"InvalidURL", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"}
 
 
-def explain(error: openai.APIError, model: str, server: str) -> TeacherError:
-    """``error`` as a TeacherError. ``server`` is what people call the one that was asked."""
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error answer: its status and the provider's own words."""
+
+    status: int
+    code: str = ""
+    type: str = ""
+    param: str = ""
+    text: str = ""  # one line, short, without keys
+    body: str = ""  # everything, for looking up names in
+
+    @classmethod
+    def of(cls, status: int, body: Any, text: str = "") -> Problem:
+        """The problem that ``body`` speaks of: the error object, alone or as ``error``."""
+        inner = body.get("error", body) if isinstance(body, Mapping) else {}
+        inner = inner if isinstance(inner, Mapping) else {"message": inner}
+        code, type, param = (str(inner.get(name) or "") for name in ("code", "type", "param"))
+        return cls(status, code, type, param, _short(str(inner.get("message") or text)), str(body))
+
+    @property
+    def is_quota(self) -> bool:
+        """Whether there is no money left. No waiting helps."""
+        return self.status == 402 or self.code in _QUOTA or self.type in _QUOTA
+
+
+class Refusal(TeacherError):
+    """A request that the provider calls wrong; ``problem`` tells what about it."""
+
+    def __init__(self, problem: Problem, server: str, limits: Limits | None) -> None:
+        super().__init__("bad_request", f"{server} answered {problem.status}: {problem.text}", limits=limits)
+        self.problem = problem
+
+
+def explain(error: Exception, model: str, server: str) -> TeacherError:
+    """``error``, of the SDK or of the HTTP library below it, as a TeacherError. ``server`` is what people call it."""
     if isinstance(error, openai.APIStatusError):
-        return _status(error, model, server)
-    cause = error.__cause__
-    sent = type(cause).__name__ not in _NOT_SENT
-    if isinstance(error, openai.APITimeoutError):
+        problem = Problem.of(error.status_code, error.body, error.message)
+        return explain_problem(problem, model, server, error.response.headers)
+    cause = error.__cause__ or error if isinstance(error, openai.APIConnectionError) else error
+    if type(cause.__cause__).__module__.startswith("aiohttp"):
+        cause = cause.__cause__
+    names = {cls.__name__ for cls in type(cause).__mro__}
+    sent = not names & _NOT_SENT
+    if names & _TIMEOUTS:
         return TeacherError("timeout", f"{server} gave no answer in time.", billed=sent)
-    if isinstance(error, openai.APIConnectionError):
-        why = without_keys(str(cause)) or type(cause).__name__
-        return TeacherError(
-            "connection",
-            f"The connection to {server} broke: {why}" if sent else f"There is no connection to {server}: {why}",
-            billed=sent,
-            hint="" if sent else "Check the network and the address (teacher.base_url, OPENAI_BASE_URL).",
-        )
-    return unreadable(server)
+    if not names & _BROKEN:
+        return unreadable(server)
+    why = _reason(cause) or _short(str(cause).partition("<")[0].rstrip(": "))  # aiohttp's objects say no more
+    why = why or type(cause).__name__
+    return TeacherError(
+        "connection",
+        f"The connection to {server} broke: {why}" if sent else f"There is no connection to {server}: {why}",
+        billed=sent,
+        hint="" if sent else "Check the network and the address (teacher.base_url, OPENAI_BASE_URL).",
+    )
+
+
+def _reason(cause: BaseException) -> str:
+    """What the system said of a connection that aiohttp could not make: ``Connection refused``."""
+    said = getattr(cause, "os_error", None)
+    if not isinstance(said, OSError):
+        return ""
+    return os.strerror(said.errno) if (said.errno or 0) > 0 else str(said.strerror or "")  # names: below zero
 
 
 def unreadable(server: str) -> TeacherError:
@@ -49,27 +107,39 @@ def unreadable(server: str) -> TeacherError:
     )
 
 
-def _status(error: openai.APIStatusError, model: str, server: str) -> TeacherError:
-    status, text = error.status_code, _text(error)
-    limits, retry_after = limits_in(error.response.headers), retry_after_in(error.response.headers)
-    if status == 401:
+@contextmanager
+def reading(server: str) -> Iterator[None]:
+    """For what takes an answer apart: it may trip over one that does not follow the protocol."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise unreadable(server) from None
+
+
+def explain_problem(
+    problem: Problem, model: str, server: str, headers: Mapping[str, str] | None = None
+) -> TeacherError:
+    """``problem`` as a TeacherError; a Refusal where it is about the request itself."""
+    status, text = problem.status, problem.text
+    limits, retry_after = limits_in(headers or {}), retry_after_in(headers or {})
+    if status == 401 and not lacks_scope(text):
         return TeacherError(
             "auth",
             f"{server} refused the key in OPENAI_API_KEY (401).",
             limits=limits,
             hint="Set a valid key: export OPENAI_API_KEY=...",
         )
-    if status == 404 or error.code == "model_not_found":
+    if status == 404 or problem.code == "model_not_found":
         return TeacherError(
             "not_found",
             f"{server} does not know the model {model!r} ({status}): {text}",
             limits=limits,
-            hint="Choose another with --model NAME, or check the address (teacher.base_url).",
+            hint="Choose another with --model NAME, or check the address (teacher.base_url) and the protocol there.",
         )
-    if status == 403:
+    if status in (401, 403):
         hint = "Use a key of a project that may use this model."
-        return TeacherError("permission", f"{server} forbids this request (403): {text}", limits=limits, hint=hint)
-    if status == 402 or error.code in _QUOTA or error.type in _QUOTA:
+        return TeacherError("permission", f"{server} forbids this request ({status}): {text}", limits=limits, hint=hint)
+    if problem.is_quota:
         hint = "Add credit to the account; the same command then goes on where it stopped."
         return TeacherError("quota", f"{server}: the quota is used up ({status}).", limits=limits, hint=hint)
     if status == 429:
@@ -79,42 +149,58 @@ def _status(error: openai.APIStatusError, model: str, server: str) -> TeacherErr
     elif status in (408, 409) or status >= 500:
         kind = "server"
     else:
-        kind = "bad_request"
+        return Refusal(problem, server, limits)
     return TeacherError(kind, f"{server} answered {status}: {text}", retry_after=retry_after, limits=limits)
 
 
-def refused_parameter(error: openai.APIStatusError, sent: set[str]) -> str:
-    """The one of the ``sent`` parameters that this model does not take at all, or "" if that is not the trouble."""
-    if error.status_code not in (400, 422) or not _NOT_TAKEN.search(f"{error.code} {_text(error)} {error.body}"):
+def lacks_scope(text: str) -> bool:
+    """Whether a key is refused for this only: one with restricted permissions, which may be good for all the rest."""
+    return "missing scopes" in text.lower()
+
+
+def refused_parameter(problem: Problem, sent: Iterable[str]) -> str:
+    """The one of the ``sent`` parameters that this model does not take at all, or "" if that is not the trouble.
+
+    Names are dotted where parameters nest. A provider may name a part (``text.format.schema``), the whole
+    (``reasoning``), or blot a piece out (``***.effort``).
+    """
+    if problem.status not in (400, 422) or not _NOT_TAKEN.search(f"{problem.code} {problem.text} {problem.body}"):
         return ""
-    if error.param in sent:
-        return error.param
-    text = f"{_text(error)} {error.body}"
-    return next((name for name in sorted(sent) if re.search(rf"\b{name}\b", text)), "")
+    names, param = sorted(sent), problem.param
+    if re.split(r"[.\[]", param)[0] in QUESTION:
+        return ""
+    for name in names if param else ():
+        if f"{name}.".startswith(f"{param}.") or param.startswith((f"{name}.", f"{name}[")):
+            return name
+        if "." in param and param.rpartition(".")[2] == name.rpartition(".")[2]:
+            return name
+    words = f"{problem.text} {problem.body}"
+    for name in names:
+        parts = "|".join(set(name.split(".")) - {"text"})  # which is also a kind of content
+        if re.search(rf"\b{re.escape(name)}\b|['\"`]({parts})['\"`]", words):
+            return name
+    return ""
 
 
-def refuses_value(error: openai.APIStatusError) -> bool:
+def refuses_value(problem: Problem) -> bool:
     """Whether the parameter is known and only its value is not."""
-    return error.code == "unsupported_value" or "supported value" in _text(error).lower()
+    return problem.code == "unsupported_value" or "supported value" in problem.text.lower()
 
 
-def room_for_answer(error: openai.APIStatusError) -> int:
+def values_taken(problem: Problem) -> list[str]:
+    """The values that the provider offers instead, if it names them."""
+    return re.findall(r"['\"`](\w+)['\"`]", problem.text.partition("upported values are")[2])
+
+
+def room_for_answer(problem: Problem) -> int:
     """Tokens that the model's context leaves for an answer, where the error says that prompt and answer exceed it.
 
     0 if it says nothing of the kind.
     """
-    text = _text(error)
-    context, prompt = _CONTEXT.search(text), _PROMPT.search(text)
-    if error.status_code != 400 or not context or not prompt:
+    context, prompt = _CONTEXT.search(problem.text), _PROMPT.search(problem.text)
+    if problem.status != 400 or not context or not prompt:
         return 0
     return max(0, int(context[1]) - int(prompt[1] or prompt[2]))
-
-
-def _text(error: openai.APIStatusError) -> str:
-    """The provider's own words: one line, short, without keys."""
-    body = error.body if isinstance(error.body, dict) else {}
-    text = without_keys(" ".join(str(body.get("message") or error.message).split()))
-    return text if len(text) <= 300 else text[:299] + "…"
 
 
 def without_keys(text: str) -> str:
@@ -123,3 +209,9 @@ def without_keys(text: str) -> str:
     if len(key) > 5:
         text = text.replace(key, "[key]")
     return re.sub(r"\bsk-[\w*.-]*[\w*-]", "[key]", text)
+
+
+def _short(text: str) -> str:
+    """The provider's own words: one line, short, without keys."""
+    text = without_keys(" ".join(text.split()))
+    return text if len(text) <= 300 else text[:299] + "…"

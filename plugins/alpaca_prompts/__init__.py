@@ -2,41 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from alpaca_core import PromptSpec, hookimpl
+from alpaca_prompts.options import Alpaca2023Options, EvolOptions, SelfInstructOptions, TopicsOptions
 
-
-@dataclass(frozen=True)
-class SelfInstructOptions:
-    """What ``self-instruct`` asks for."""
-
-    items: int = field(default=20, metadata={"help": "New tasks asked for in one request."})
-    examples: int = field(default=3, metadata={"help": "Seed tasks shown in one request, drawn at random."})
-
-    def __post_init__(self) -> None:
-        _within("items", self.items, 1, 100)
-        _within("examples", self.examples, 0, 20)
-
-
-@dataclass(frozen=True)
-class Alpaca2023Options:
-    """What ``alpaca-2023`` asks for. The published procedure shows 3 tasks and asks for 20 in all."""
-
-    items: int = field(default=20, metadata={"help": "Tasks in the whole list, the examples counted."})
-    examples: int = field(default=3, metadata={"help": "Seed tasks that the list begins with."})
-    header: str = field(
-        default="", metadata={"help": "A text file to use for the words before the list (the published prompt.txt)."}
-    )
-
-    def __post_init__(self) -> None:
-        _within("examples", self.examples, 1, 20)
-        _within("items", self.items, self.examples + 1, 100)
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be {low} to {high}, not {value}")
+__all__ = ["Alpaca2023Options", "EvolOptions", "SelfInstructOptions", "TopicsOptions"]
 
 
 @hookimpl
@@ -47,6 +16,18 @@ def alpaca_prompts() -> list[PromptSpec]:
             target="alpaca_prompts.self_instruct:SelfInstruct",
             summary="Shows a few seed tasks and asks for 20 new ones.",
             options=SelfInstructOptions,
+        ),
+        PromptSpec(
+            name="topics",
+            target="alpaca_prompts.topics:Topics",
+            summary="As self-instruct, on the topics of a list of yours, all of them evenly.",
+            options=TopicsOptions,
+        ),
+        PromptSpec(
+            name="evol",
+            target="alpaca_prompts.evol:Evol",
+            summary="Asks for harder and rarer tasks from those that were kept so far.",
+            options=EvolOptions,
         ),
         PromptSpec(
             name="alpaca-2023",

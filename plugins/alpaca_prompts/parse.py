@@ -12,7 +12,8 @@ The form that both prompts ask for is the one published with Stanford Alpaca::
 
 Real replies drift from it. Only lines that begin with a number and a field's name count as headers, and every item is
 found on its own, so damage in one item never reaches the next. Where the text leaves two readings, the item is given
-up and reported: a row that may be wrong is worse than a row less.
+up and reported: a row that may be wrong is worse than a row less. Numbers may have the digits of other scripts, and a
+reply that has the headers' words in another language throughout is read as well (see ``wording``).
 """
 
 from __future__ import annotations
@@ -23,27 +24,24 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from alpaca_core import Candidate, Completion, Request, Unparsed
+from alpaca_prompts.wording import DIGIT, in_english, no_input
 
 # Every run of blanks or marks is bounded, so the time stays linear in the text.
 _MARK = re.compile(
     r"^[ \t]{0,3}(?:"
     r"(?P<bar>\#{3,})[ \t]*$"
     r"|(?P<hash>\#{1,6}[ \t]{0,3})?(?P<bold>\*\*|__)?"
-    r"(?:(?P<number>\d{1,4})[.)](?:\*\*|__)?[ \t]{0,3}(?:\*\*|__)?)?"
-    r"(?P<field>Instruction|Input|Output)[ \t]{0,3}(?P<shut>\*\*|__)?[ \t]{0,3}:(?P<shut2>\*\*|__)?"
+    rf"(?:(?P<number>{DIGIT}{{1,4}})[.)](?:\*\*|__)?[ \t]{{0,3}}(?:\*\*|__)?)?"
+    r"(?P<field>Instruction|Input|Output)[ \t]{0,3}(?P<shut>\*\*|__)?[ \t]{0,3}[:\uff1a](?P<shut2>\*\*|__)?"
     r")",
     re.MULTILINE | re.IGNORECASE | re.ASCII,
 )
 _FENCED = re.compile(r"\A\s*```[^\n]{0,40}\n")
 _RULE = re.compile(r"\n[ \t]{0,3}(?:[-*_=~/]{3,}|#{1,2})[ \t]*\Z")  # in the place of "###"
-_HEADER_BEGUN = re.compile(r"[#*_ ]{0,9}\d{0,4}[.)]?[*_ ]{0,6}[A-Za-z]{0,11}[*_ ]{0,6}:?\Z")
-_NO_INPUT = re.compile(
-    r"no[ _-]?(additional |further )?input( is| was)?( required| needed| necessary| provided| given)?"
-    r"|none|n ?/ ?a|n\.a|not (applicable|required|needed|necessary|available)",
-)
+_HEADER_BEGUN = re.compile(r"[#*_ ]{0,9}\d{0,4}[.)]?[*_ ]{0,6}[A-Za-z]{0,11}[*_ ]{0,6}[:\uff1a]?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Mark:
     """A separator line (``bar``) or a field's header. ``number`` is -1 where the header has none."""
 
@@ -75,14 +73,13 @@ def parse_list(request: Request, reply: Completion) -> Iterator[Candidate | Unpa
     Reasons of ``Unparsed``: ``cut off``, ``empty instruction``, ``no output``, ``damaged`` (two readings),
     ``outside any task``.
     """
-    text, lead = _with_prefix(request, reply)
-    marks = _marks(text)
+    text, marks, lead = _list_in(request, reply)
     pieces = _pieces(text, marks)
     if not pieces:
         if text.strip() and reply.finish in ("length", "content_filter"):
             yield Unparsed(text.strip(), "cut off", request.first)
         return
-    yield from _stray(lead + text[: marks[pieces[0].first].start])
+    yield from stray(text[lead : marks[pieces[0].first].start])
     for piece in pieces:
         own = marks[piece.first : piece.last]
         is_last = piece.last == len(marks)
@@ -95,48 +92,47 @@ def parse_list(request: Request, reply: Completion) -> Iterator[Candidate | Unpa
         elif item:
             yield Unparsed(body, item, own[0].number)
         if not is_last or (ended and _of_its_own_accord(request, reply)):
-            yield from _stray(whole[stop:])
+            yield from stray(whole[stop:])
 
 
-def no_input(text: str) -> bool:
-    """Whether a whole input field only says that there is no input."""
-    return len(text) < 60 and bool(_NO_INPUT.fullmatch(text.strip(" \t\n<>()[]{}.*_\"'`").lower()))
-
-
-def _with_prefix(request: Request, reply: Completion) -> tuple[str, str]:
-    """The list from its first header on, and what the reply says before it.
+def _list_in(request: Request, reply: Completion) -> tuple[str, list[_Mark], int]:
+    """The reply with its first header, the marks of the list in it, and the place from which talk is reported.
 
     A completion teacher goes on after ``request.prefix``; a chat teacher, and some completion teachers too, write the
     first header themselves, perhaps after a word of greeting.
     """
-    text = re.sub(r"\r\n?", "\n", reply.text)
+    text = re.sub(r"\r\n?", "\n", reply.text) if "\r" in reply.text else reply.text
     marks = _marks(text)
-    first = next((mark for mark in marks if mark.kind == "instruction" and mark.number >= 0), None)
+    if all(mark.kind != "output" for mark in marks) and (english := in_english(text)) != text:
+        text, marks = english, _marks(english)
+    first = next((place for place, mark in enumerate(marks) if mark.kind == "instruction" and mark.number >= 0), None)
+    start = len(text) if first is None else marks[first].start
     fenced = _FENCED.match(text)
-    if fenced and first and not text[fenced.end() : first.start].strip():
-        text = re.sub(r"\n```\s*\Z", "", text[first.start :])  # the whole list inside a code block
-        return text, ""
-    lead = text[: first.start] if first else text
-    if not request.prefix or not lead.strip():
-        return text[len(lead) :] if first else text, ""
-    continues = any(mark.kind == "output" for mark in marks if mark.start < len(lead))
-    if continues or (first and first.number == request.first + 1):
-        return request.prefix + text, ""
-    return text[len(lead) :] if first else text, lead if first else ""
+    if fenced and first is not None and not text[fenced.end() : start].strip():
+        return re.sub(r"\n```\s*\Z", "", text), marks[first:], start  # the whole list inside a code block
+    if request.prefix and text[:start].strip():
+        continues = any(mark.kind == "output" for mark in marks[:first])
+        if continues or (first is not None and marks[first].number == request.first + 1):
+            text = request.prefix + text
+            return text, _marks(text), 0
+        if first is not None:
+            return text, marks[first:], 0
+    return text, marks[first or 0 :], start
 
 
 def _marks(text: str) -> list[_Mark]:
     marks = []
     for match in _MARK.finditer(text):
-        number = match["number"]
+        bar, hashes, bold, number, name, shut, shut2 = match.groups()
+        start, end = match.span()
         marks.append(
             _Mark(
-                kind="bar" if match["bar"] else match["field"].lower(),
-                number=int(number) if number else -1,
-                start=match.start(),
-                end=match.end(),
-                separated=bool(match["hash"] and len(match["hash"].rstrip()) >= 3),
-                bold="" if match["shut"] or match["shut2"] else match["bold"] or "",
+                "bar" if bar else name.lower(),
+                int(number) if number else -1,
+                start,
+                end,
+                hashes is not None and hashes.startswith("###"),
+                "" if bold is None or shut or shut2 else bold,
             )
         )
     return marks
@@ -248,6 +244,12 @@ def _text(text: str, mark: _Mark, stop: int) -> str:
     return value
 
 
-def _stray(text: str) -> Iterator[Unparsed]:
+def first_header(text: str, kind: str = "") -> int:
+    """Where the first numbered header (of that ``kind``) begins; -1 if there is none."""
+    return next((mark.start for mark in _marks(text) if mark.number >= 0 and kind in ("", mark.kind)), -1)
+
+
+def stray(text: str) -> Iterator[Unparsed]:
+    """Reports a text between the items, if there is one."""
     if any(character.isalnum() for character in text):
         yield Unparsed(text.strip(" \t\n#"), "outside any task")

@@ -48,7 +48,8 @@ class AsciiStartOptions:
     """The published rule stands for "is English"."""
 
     language: str = field(
-        default="English", metadata={"help": "Language of the data. The rule judges English data only."}
+        default="English",
+        metadata={"help": "Language of the data, by default the prompt's. The rule judges English data only."},
     )
 
 

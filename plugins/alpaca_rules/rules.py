@@ -69,7 +69,7 @@ class AsciiStart(_Rule):
     """Rejects instructions whose first character is not ASCII, in English data."""
 
     def __init__(self, options: AsciiStartOptions) -> None:
-        self._judges = options.language.casefold() == "english"
+        self._judges = re.fullmatch(r"english|en([-_].*)?", options.language.casefold()) is not None
 
     def judge(self, candidate: Candidate) -> Keep | Reject:
         first = candidate.instruction.lstrip()[:1]

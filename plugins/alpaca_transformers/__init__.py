@@ -14,5 +14,9 @@ def alpaca_teachers():
             extra="alpacakit[transformers]",
             requires=("torch", "transformers"),
             options=TransformersOptions,
+            defaults={
+                "generation.concurrency": 128,  # the next batch waits while one is answered
+                "generation.timeout": 86400.0,  # seconds: nobody has hung up, a large batch on a CPU just takes long
+            },
         )
     ]

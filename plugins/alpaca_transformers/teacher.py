@@ -1,11 +1,13 @@
-"""A local causal language model that answers requests, one by one or many at once."""
+"""A local causal language model that answers many requests at once."""
 
 from __future__ import annotations
 
 import asyncio
+import bisect
+import gc
 import re
 import threading
-from collections import defaultdict
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +15,12 @@ from typing import Any
 
 import torch  # noqa: TID253 - this module is imported when the teacher is used
 
-from alpaca_core import Completion, ConfigError, MissingError, Price, Request, Usage
+from alpaca_core import AlpacaError, Completion, ConfigError, MissingError, Price, Request, TeacherError, Usage
+from alpaca_transformers.answers import Answer, Sampling, write
 from alpaca_transformers.options import TransformersOptions
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_SMALL = 100_000_000  # parameters
+_SMALL = 100_000_000  # parameters: below that, fewer bits gain nothing
 
 
 class TransformersTeacher:
@@ -25,15 +28,24 @@ class TransformersTeacher:
 
     A request is rendered by the tokenizer's chat template: ``system``, then the user's message with the key ``input``,
     or with the input after the content if the template knows no such key. A model without a template reads the plain
-    text, and goes on from the request's ``prefix``. Greedy unless ``temperature`` says otherwise.
+    text, and goes on from the request's ``prefix``.
+
+    Tokens are drawn at random unless ``temperature`` is 0. The draw depends on the request alone, its ``k`` and its
+    text: asked again, in whatever company, it gets the same answer, as far as the rounding of the scores allows.
+
+    ``notes`` are remarks for people that came up since they were last taken out; ``doing`` says what the model is at.
 
     Raises ConfigError if there is no such model, or its folder cannot be read; MissingError if it would have to come
-    from the hub and cannot.
+    from the hub and cannot; AlpacaError if it does not fit into the device's memory.
     """
 
     def __init__(self, options: TransformersOptions) -> None:
         self.options = options
+        self.notes: list[str] = []
+        self.doing = ""
         self._lock = threading.Lock()
+        self._closed = False
+        self._fitting: int | None = None  # how many answers fit into the memory, once it was too small
         if not options.model:
             raise ConfigError("The transformers teacher needs a model.", hint="Name a folder or hub id with --model.")
         folder = Path(options.model).expanduser()
@@ -47,37 +59,40 @@ class TransformersTeacher:
 
     @property
     def batch_size(self) -> int:
-        """How many requests are answered together."""
+        """How many requests are answered together; fewer, once the memory was too small."""
+        if self._fitting is not None:
+            return self._fitting
         if self.options.batch_size is not None:
             return self.options.batch_size
-        return 128 if self._model.num_parameters() < _SMALL else 16
+        return 16 if self._device.type == "cpu" else 64
 
     def price(self) -> Price:
         """Nothing."""
         return Price(0.0, 0.0)
 
-    async def complete(self, request: Request) -> Completion:
-        """One request, in a thread."""
-        return (await asyncio.to_thread(self.complete_many, [request]))[0]
+    async def prepare(self) -> list[str]:
+        """Load the model. Says where and how it runs."""
+        return await asyncio.to_thread(self._prepare)
 
     async def aclose(self) -> None:
-        """Nothing to give back."""
+        """Let answers that are being written be, soon, and give back the model's memory: a training may be next."""
+        self._closed = True
+        await asyncio.to_thread(self._release)
 
     def complete_many(self, requests: Sequence[Request]) -> list[Completion]:
-        """One completion for each request, in their order. Those of like length are generated together, under the
-        ``max_tokens`` and ``stop`` of each. A prompt that fills the model's context gets an empty answer, cut off."""
+        """One completion for each request, in their order, under the ``max_tokens`` and ``stop`` of each.
+
+        Those of like length are written together. A prompt that fills the model's context gets an empty answer, cut
+        off. Raises TeacherError when the device's memory is too small for a single answer, and after ``aclose``.
+        """
         with self._lock:
-            prompts = [self._encode(request) for request in requests]
-            alike: dict[Any, list[int]] = defaultdict(list)
-            for i in sorted(range(len(requests)), key=lambda i: len(prompts[i])):
-                alike[requests[i].stop, requests[i].max_tokens].append(i)
-            found: dict[int, Completion] = {}
-            for group in alike.values():
-                for at in range(0, len(group), self.batch_size):
-                    batch = group[at : at + self.batch_size]
-                    answers = self._generate([requests[i] for i in batch], [prompts[i] for i in batch])
-                    found.update(zip(batch, answers, strict=True))
-        return [found[i] for i in range(len(requests))]
+            answers = [self._answer(request) for request in requests]
+            todo = sorted(answers, key=lambda answer: (answer.limit, len(answer.prompt)))
+            while todo:
+                batch = todo[: self.batch_size]
+                if self._write(batch):
+                    todo = todo[len(batch) :]
+        return [self._read(*pair) for pair in zip(requests, answers, strict=True)]
 
     @cached_property
     def _words(self) -> Any:
@@ -91,9 +106,20 @@ class TransformersTeacher:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
+        logging.set_verbosity_error()  # it warns of what is seen to here, such as padding beyond the context
         dtype = self.options.dtype if self.options.dtype == "auto" else getattr(torch, self.options.dtype)
         model = self._load(AutoModelForCausalLM.from_pretrained, dtype=dtype)
-        return model.to(self._device).eval()
+        large = model.num_parameters() >= _SMALL
+        if dtype == "auto" and large and self._device.type == "cuda" and model.dtype == torch.float32:
+            model = model.to(torch.bfloat16)
+        try:
+            return model.to(self._device).eval()
+        except torch.OutOfMemoryError as exc:
+            raise AlpacaError(
+                f"The model {self.options.model} does not fit into the memory of {self._place}:"
+                f" its weights alone take {model.get_memory_footprint() / 1e9:.1f} GB.",
+                hint="Take a smaller model, or use --set teacher.device=cpu.",
+            ) from exc
 
     def _load(self, load: Any, **how: Any) -> Any:
         from huggingface_hub.utils import logging
@@ -127,8 +153,24 @@ class TransformersTeacher:
         message = {"role": "user", "content": "content"}
         return self._render([message]) != self._render([{**message, "input": "input"}])
 
+    @cached_property
+    def _knows_system(self) -> bool:
+        """Whether the chat template shows the model a system message. Some drop it, some refuse it."""
+        from jinja2 import TemplateError
+
+        try:
+            return "what to be" in self._render(
+                [{"role": "system", "content": "what to be"}, {"role": "user", "content": "content"}]
+            )
+        except TemplateError:
+            return False
+
     def _render(self, messages: list[dict[str, str]]) -> str:
-        return self._words.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        # A template that knows no "thinking" ignores it. Thoughts would take most of the time, and most of the context.
+        text: str = self._words.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+        )
+        return text
 
     def _encode(self, request: Request) -> list[int]:
         words = self._words
@@ -139,8 +181,12 @@ class TransformersTeacher:
             message = {"role": "user", "content": whole}
             if request.input and self._knows_input:
                 message = {"role": "user", "content": request.prompt, "input": request.input}
-            system = [{"role": "system", "content": request.system}] if request.system else []
-            text = self._render([*system, message])
+            messages = [message]
+            if request.system and self._knows_system:
+                messages = [{"role": "system", "content": request.system}, message]
+            elif request.system:
+                message["content"] = f"{request.system}\n\n{message['content']}"
+            text = self._render(messages)
         # BOS by id, once: some tokenizers read the text after a BOS differently when it is part of the text.
         plain = text.removeprefix(words.bos_token or "")
         bos = plain != text or (words.bos_token and not words.chat_template)
@@ -155,46 +201,111 @@ class TransformersTeacher:
         text = self._render([{"role": "user", "content": "content"}]).removeprefix(self._words.bos_token or "")
         return not any(token in text for token in self._words.all_special_tokens)
 
-    @torch.inference_mode()
-    def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Completion]:
-        model, words = self._model, self._words
-        longest = max(map(len, prompts))
-        room = (getattr(model.config, "max_position_embeddings", None) or 1 << 30) - longest
-        if room < 1:
-            if len(requests) == 1:
-                return [Completion("", "length", Usage(len(prompts[0])), self.options.model)]
-            return [self._generate([r], [p])[0] for r, p in zip(requests, prompts, strict=True)]
-        ends = _ids(model.generation_config.eos_token_id) | _ids(words.eos_token_id)
-        pad = words.pad_token_id if words.pad_token_id is not None else min(ends, default=0)
-        ids = torch.full((len(prompts), longest), pad)
-        mask = torch.zeros_like(ids)
-        for i, prompt in enumerate(prompts):  # on the left, so that every answer starts at the same place
-            ids[i, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[i, longest - len(prompt) :] = 1
-        how: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if self.options.temperature > 0:
-            torch.manual_seed(requests[0].k)
-            how = {"do_sample": True, "temperature": self.options.temperature}
-        if requests[0].stop:
-            how |= {"stop_strings": list(requests[0].stop), "tokenizer": words}
-        answers = model.generate(
-            input_ids=ids.to(self._device),
-            attention_mask=mask.to(self._device),
-            max_new_tokens=min(requests[0].max_tokens, room),
-            pad_token_id=pad,
-            eos_token_id=sorted(ends) or None,
-            **how,
-        )[:, longest:].tolist()
-        return [self._read(*given, ends) for given in zip(requests, prompts, answers, strict=True)]
+    def _answer(self, request: Request) -> Answer:
+        prompt = self._encode(request)
+        context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
+        limit = min(request.max_tokens, context - len(prompt))
+        seed = "/".join((str(request.k), request.system, request.prompt, request.input, request.prefix))
+        return Answer(prompt, limit, request.stop, seed)
 
-    def _read(self, request: Request, prompt: list[int], answer: list[int], ends: set[int]) -> Completion:
-        end = next((i for i, token in enumerate(answer) if token in ends), None)
-        answer = answer[:end]
-        text = self._words.decode(answer, skip_special_tokens=True)
+    def _write(self, answers: Sequence[Answer]) -> bool:
+        """Write ``answers`` to their ends. False: the memory was too small for so many, and fewer are to go on."""
+        began, before = time.monotonic(), sum(len(answer.tokens) for answer in answers)
+
+        def watch(writing: Sequence[Answer]) -> None:
+            if self._closed:
+                raise TeacherError("connection", "the answer was still being written when the run ended")
+            written = sum(len(answer.tokens) for answer in answers) - before
+            pace = written / (time.monotonic() - began)
+            longest = max(len(answer.tokens) for answer in writing)
+            self.doing = f"reading {len(writing)} prompts"
+            if longest:
+                self.doing = f"writing {len(writing)} answers, {longest:,} tokens long by now, {pace:,.0f} tokens/s"
+
+        try:
+            write(self._model, self._words, answers, self._ends, self._sampling, watch)
+            return True
+        except torch.OutOfMemoryError as exc:
+            if len(answers) == 1:
+                raise TeacherError(
+                    "quota",  # no other request will do better: the run stops, and can go on
+                    f"The memory of {self._place} is too small for one answer of {answers[0].limit:,} tokens.",
+                    hint="Take a smaller model, or one saved in fewer bits, or ask for less: --set prompt.items=5",
+                ) from exc
+        finally:
+            self.doing = ""
+        # Not in the handler: the error holds on to what was computed.
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._fitting = len(answers) // 2
+        self.notes.append(
+            f"The memory of {self._place} is too small for {len(answers)} answers at a time:"
+            f" {self._fitting} from now on."
+        )
+        return False
+
+    def _read(self, request: Request, answer: Answer) -> Completion:
+        tokens = answer.tokens
+        whole = tokens[:-1] if tokens and tokens[-1] in self._ends else tokens
+        text = self._decode(whole)
+        used = len(tokens)
         stops = [text.find(stop) for stop in request.stop if stop in text]
-        finish = "stop" if end is not None or stops else "length"
-        usage = Usage(prompt_tokens=len(prompt), completion_tokens=len(answer) + (end is not None))
-        return Completion(text[: min(stops)] if stops else text, finish, usage, self.options.model)
+        if stops:  # tokens after it were written in vain: nobody asked for them
+            used = bisect.bisect_left(
+                range(len(whole)), True, key=lambda n: any(stop in self._decode(whole[:n]) for stop in request.stop)
+            )
+        usage = Usage(prompt_tokens=len(answer.prompt), completion_tokens=used)
+        return Completion(text[: min(stops)] if stops else text, answer.finish or "length", usage, self.options.model)
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        text: str = self._words.decode(tokens, skip_special_tokens=True)
+        return text
+
+    @cached_property
+    def _ends(self) -> set[int]:
+        return _ids(self._model.generation_config.eos_token_id) | _ids(self._words.eos_token_id)
+
+    @cached_property
+    def _sampling(self) -> Sampling | None:
+        """From the options; for what they leave open, from the model's makers; else a little short of the model's own
+        shares, whose tail is where small models go astray."""
+        own = self._model.generation_config
+        given = {name: getattr(own, name, None) for name in ("temperature", "top_p", "top_k")}
+        known = any(value is not None for value in given.values())
+        temperature, top_p = (given["temperature"] or 1.0, given["top_p"] or 1.0) if known else (0.8, 0.95)
+        if self.options.temperature is not None:
+            temperature = self.options.temperature
+        if self.options.top_p is not None:
+            top_p = self.options.top_p
+        return Sampling(temperature, top_p, given["top_k"] or 0) if temperature else None
+
+    def _release(self) -> None:
+        with self._lock:
+            if self.__dict__.pop("_model", None) is not None and self._device.type == "cuda":
+                gc.collect()
+                torch.cuda.empty_cache()
+
+    def _prepare(self) -> list[str]:
+        with self._lock:
+            model, sampling = self._model, self._sampling
+            how = f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}" if sampling else "temperature 0"
+            how += f", top_k {sampling.top_k}" if sampling and sampling.top_k else ""
+            notes = [
+                f"{self.options.model}: {_millions(model.num_parameters())} parameters,"
+                f" {str(model.dtype).removeprefix('torch.')}, on {self._place};"
+                f" {self.batch_size} answers at a time, {how}."
+            ]
+            if not self._words.chat_template:
+                notes.append("It has no chat template: it is asked as a base model, which goes on from the prompt.")
+        return notes
+
+    @property
+    def _place(self) -> str:
+        return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type.upper()
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e9:.1f}B" if number >= 1e9 else f"{number / 1e6:.1f}M"
 
 
 def _ids(value: int | Sequence[int] | None) -> set[int]:

@@ -1,0 +1,99 @@
+"""What a model does not take, learnt from its own refusals: once, however many requests are in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from alpaca_core import Completion
+from alpaca_openai.dialects import QUESTION
+from alpaca_openai.failures import (
+    Problem,
+    Refusal,
+    refused_parameter,
+    refuses_value,
+    room_for_answer,
+    values_taken,
+)
+
+OLDER = {"max_completion_tokens": "max_tokens"}  # the name that older servers know
+LENGTHS = {"max_completion_tokens", "max_output_tokens", "max_tokens"}
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+class Adaptation:
+    """Fits requests to what is known about the model.
+
+    ``learnt`` holds it by the parameter's name: the value that is sent in its place, None where it is left out,
+    ``max_tokens`` where it goes by that older name. It may be put back in at a later start.
+    """
+
+    def __init__(self) -> None:
+        self.learnt: dict[str, Any] = {}
+        self._rooms: dict[int, int] = {}  # tokens that the context leaves for an answer, by Request.k
+        self._probing = asyncio.Lock()
+
+    def fit(self, k: int, body: Mapping[str, Any], learnt: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What of ``body``, the one of request ``k``, the model takes, as far as is known; or was, by ``learnt``."""
+        learnt = self.learnt if learnt is None else learnt
+        fitting = {}
+        for name, value in body.items():
+            if name in learnt:
+                if learnt[name] == OLDER.get(name, ""):
+                    name = OLDER[name]
+                else:
+                    value = learnt[name]
+            if name in LENGTHS and value:
+                value = min(value, self._rooms.get(k, value))
+            if value not in (None, []):
+                fitting[name] = value
+        return fitting
+
+    async def ask(
+        self, k: int, body: Mapping[str, Any], send: Callable[[dict[str, Any]], Awaitable[Completion]]
+    ) -> Completion:
+        """``send`` what fits, and again what fits better whenever a Refusal teaches something.
+
+        One refused request at a time finds out all that there is to learn. The others wait for it, so that each of them
+        is refused once, and not once for every parameter.
+        """
+        while True:
+            sent = self.fit(k, body)
+            try:
+                return await send(sent)
+            except Refusal as exc:
+                refusal = exc
+            async with self._probing:
+                while self.fit(k, body) == sent:  # nobody has learnt anything for this one meanwhile
+                    if not self.heed(k, body, sent, refusal.problem):
+                        raise refusal
+                    sent = self.fit(k, body)
+                    try:
+                        return await send(sent)
+                    except Refusal as exc:
+                        refusal = exc
+
+    def heed(self, k: int, body: Mapping[str, Any], sent: Mapping[str, Any], problem: Problem) -> bool:
+        """Learn from ``problem``, which ``sent`` met. Whether there is something else to send now."""
+        name = refused_parameter(problem, sent.keys() - QUESTION - {"max_tokens"})
+        if not name:
+            room = room_for_answer(problem)
+            if room:
+                self._rooms[k] = min(room, self._rooms.get(k, room))
+        elif name.endswith("effort") and refuses_value(problem):
+            self.learnt[name] = _next_effort(sent[name], values_taken(problem))
+        else:
+            self.learnt[name] = OLDER.get(name)
+        return self.fit(k, body) != sent
+
+
+def _next_effort(effort: str, taken: list[str]) -> str | None:
+    """How long to think in place of ``effort``: the least that is more, or else the most, of what the model takes.
+
+    Where it does not say what it takes: a little more, but never much, and at last whatever is its default.
+    """
+    known = [other for other in EFFORTS if other in taken]
+    if known:
+        return next((other for other in known if EFFORTS.index(other) > EFFORTS.index(effort)), known[-1])
+    return {"none": "minimal", "minimal": "low"}.get(effort)

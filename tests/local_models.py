@@ -1,0 +1,86 @@
+"""Small models for tests, made in a moment, without a network: one that writes nonsense, one that writes tasks."""
+
+from pathlib import Path
+
+# What the writing model says after "1. Instruction:": one of each list, then the end.
+SENTENCES = (
+    " Describe| Explain| Compare| Sketch| Summarize| Praise| Question| Imagine| Rank| Translate".split("|"),
+    " wooden| silent| golden| hungry| narrow| distant| broken| gentle| rusty| frozen".split("|"),
+    " bridges| kettles| sailors| violins| gardens| lanterns| parrots| engines| orchards| castles".split("|"),
+    " beside| against| beyond| without| beneath| between| among| despite| around| toward".split("|"),
+    " mountains| libraries| teachers| oceans| markets| doctors| deserts| theatres| bakers| islands".split("|"),
+    ["\n1. Input:\n<noinput>\n1. Output:\nAn answer about"],
+    " rivers| letters| tigers| clocks| forests| painters| candles| harbours| melodies| winters".split("|"),
+    [" and"],
+    " thunder| silver| honey| marble| cotton| pepper| velvet| copper| amber| linen".split("|"),
+    ["."],
+)
+
+
+def tokenizer(vocabulary: list[str]):
+    """Words between white space are tokens; text from tokens is just joined."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    ids = {word: i for i, word in enumerate([*special.values(), *vocabulary])}
+    words = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=words, **special)
+
+
+def llama(words, **size):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    how = {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 2048}
+    ids = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=len(words), **how | ids | size))
+
+
+def babbler(folder: Path, **size) -> Path:
+    """A LLaMA with random weights: its answers are nonsense, of any length, and depend on all that it has read."""
+    import torch
+
+    words = tokenizer([f" word{i}" for i in range(200)])
+    torch.manual_seed(0)
+    model = llama(words, **{"hidden_size": 32, "intermediate_size": 64, **size})
+    for weights in model.parameters():
+        weights.data *= 3  # as untrained models are, it would hardly look at what it read
+    return save(folder, model, words)
+
+
+def writer(folder: Path) -> Path:
+    """A LLaMA whose weights are set by hand so that it writes a task in list form, drawn from ``SENTENCES``.
+
+    Attention and MLP add nothing, and every token is a direction of its own, so that the last layer is a table of what
+    may follow it.
+    """
+    import torch
+
+    flat = [word for choice in SENTENCES for word in choice]
+    words = tokenizer(["Instruction:", *flat])
+    hidden = -(-len(words) // 8) * 8
+    model = llama(words, hidden_size=hidden, intermediate_size=8, num_hidden_layers=1, tie_word_embeddings=False)
+    follows = torch.full((len(words), len(words)), -10.0)
+    last = ["Instruction:"]
+    for choice in (*SENTENCES, ["</s>"]):
+        for word in last:
+            follows[words.convert_tokens_to_ids(choice), words.convert_tokens_to_ids(word)] = 10.0
+        last = choice
+    with torch.no_grad():
+        layer = model.model.layers[0]
+        layer.self_attn.o_proj.weight.zero_()
+        layer.mlp.down_proj.weight.zero_()
+        model.model.embed_tokens.weight.copy_(torch.eye(len(words), hidden))
+        model.lm_head.weight.zero_()[:, : len(words)] = follows / hidden**0.5  # which the norm before it multiplies by
+    return save(folder, model, words)
+
+
+def save(folder: Path, model, words) -> Path:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
