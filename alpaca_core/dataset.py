@@ -77,7 +77,22 @@ def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     if path.suffix == ".jsonl":
         write_jsonl(path, records)
     else:
-        write_text(path, json.dumps(records, indent=4))
+        write_text(path, _indented(records))
+
+
+def _indented(records: Sequence[Mapping[str, Any]]) -> str:
+    """What ``json.dumps(records, indent=4)`` gives, several times faster: indented, that runs in Python alone."""
+    rows = []
+    for record in records:
+        fields = (f"        {_one(name)}: {_one(value)}" for name, value in record.items())
+        rows.append("    {\n" + ",\n".join(fields) + "\n    }" if record else "    {}")
+    return "[\n" + ",\n".join(rows) + "\n]" if rows else "[]"
+
+
+def _one(value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value)
+    return json.dumps(value, indent=4).replace("\n", "\n        ")
 
 
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from alpaca_core.dataset import example
 from alpaca_core.errors import AlpacaError
 from alpaca_core.protocols import Filter
-from alpaca_core.records import Candidate, Example, Flag, Keep, Reject, Repair, Seed, Verdict
+from alpaca_core.records import Candidate, Example, Flag, Keep, Reject, Repair, Seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,13 @@ class Chain:
         """The verdict on ``candidate``. Changes nothing. Raises AlpacaError when a filter fails."""
         flags: list[str] = []
         for name, filter in self.filters:
-            match _verdict(name, filter, candidate):
+            try:
+                verdict = filter.judge(candidate)
+            except Exception as exc:
+                raise _failure(name, candidate.id, exc) from exc
+            match verdict:
+                case Keep():
+                    pass
                 case Reject(reason):
                     return Judgement(candidate, False, name, reason, tuple(flags))
                 case Repair(repaired, reason):
@@ -49,6 +55,12 @@ class Chain:
                     flags.append(f"{name}: {reason}")
                 case Flag(reason):
                     flags.append(f"{name}: {reason}")
+                case _:
+                    raise AlpacaError(
+                        f"filter '{name}' returned {verdict!r} for {candidate.id}; expected Keep, Repair, Flag or"
+                        " Reject.",
+                        hint="Leave it out (--filter names the ones to use), or tell its author.",
+                    )
         return Judgement(candidate, True, flags=tuple(flags))
 
     def kept(self, example: Example) -> None:
@@ -94,19 +106,6 @@ def refilter(records: Iterable[Mapping[str, Any]], chain: Chain, seeds: Sequence
         else:
             result.rejected.append({"id": row.id, **record, **texts, "filter": judged.filter, "reason": judged.reason})
     return result
-
-
-def _verdict(name: str, filter: Filter, candidate: Candidate) -> Verdict:
-    try:
-        verdict = filter.judge(candidate)
-    except Exception as exc:
-        raise _failure(name, candidate.id, exc) from exc
-    if not isinstance(verdict, Keep | Repair | Flag | Reject):
-        raise AlpacaError(
-            f"filter '{name}' returned {verdict!r} for {candidate.id}; expected Keep, Repair, Flag or Reject.",
-            hint="Leave it out (--filter names the ones to use), or tell its author.",
-        )
-    return verdict
 
 
 def _failure(name: str, id: str, exc: Exception) -> AlpacaError:
