@@ -42,7 +42,7 @@ def records(path: Path, check: Callable[[Sequence[str]], None]) -> Iterator[tupl
                 for row in _rows(batch.slice(start, _BATCH)):
                     number += 1
                     yield f"row {number}", row
-    except pyarrow.ArrowException as exc:
+    except (pyarrow.ArrowException, UnicodeDecodeError) as exc:
         kind = "a Parquet" if path.suffix == ".parquet" else "an Arrow"
         raise ConfigError(
             f"{path} cannot be read as {kind} file: {exc}",
@@ -75,16 +75,20 @@ def _arrow(path: Path, check: Callable[[Sequence[str]], None]) -> Iterator[Any]:
     """Both formats that Arrow has: the stream, in which datasets are saved, and the file with an index at its end."""
     import pyarrow
 
+    def checked(batch: Any) -> Any:
+        batch.validate(full=True)  # what is damaged could end the process
+        return batch
+
     with pyarrow.memory_map(str(path)) as source:
         if source.read(6) == b"ARROW1":
             file = pyarrow.ipc.open_file(source)
             check(file.schema.names)
-            yield from map(file.get_batch, range(file.num_record_batches))
+            yield from (checked(file.get_batch(place)) for place in range(file.num_record_batches))
         else:
             source.seek(0)
             stream = pyarrow.ipc.open_stream(source)
             check(stream.schema.names)
-            yield from stream
+            yield from map(checked, stream)
 
 
 def _rows(batch: Any) -> Iterator[Any]:

@@ -51,16 +51,20 @@ def write(file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[str, An
 
 
 def cell(value: Any) -> str | None:
-    """``value`` where only text can be: text and null as they are, anything else as JSON. Half a surrogate pair, which
-    no file of text can hold, becomes its JSON escape."""
+    """``value`` where only text can be: text and null as they are, dates in ISO 8601, anything else as JSON.
+
+    Half a surrogate pair, which no file of text can hold, becomes its JSON escape.
+    """
     if value is None:
         return None
+    if not isinstance(value, str | int | float | list | tuple | dict):
+        value = plain(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=plain)
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def plain(value: Any) -> Any:
-    """A JSON value for one that JSON does not know, as Parquet has them: dates in ISO 8601, others as they print."""
+def plain(value: Any) -> str:
+    """Text for a value that JSON does not know, as Parquet has them: dates in ISO 8601, others as they print."""
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 

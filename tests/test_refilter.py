@@ -178,5 +178,5 @@ def test_what_is_held_in_memory_does_not_grow_with_the_rows(tmp_path, source, ta
         assert len(read_records(tmp_path / target)) == n / 2
         return max(blocks) - before
 
-    most_blocks(100)  # imports
+    most_blocks(500)  # imports
     assert most_blocks(24_000) < most_blocks(9_000) + 4 * 1_000
