@@ -161,6 +161,21 @@ def test_both_formats_of_arrow_are_read(tmp_path, opener):
     assert read_records(arrow(tmp_path / "rows.arrow", ROWS, opener)) == ROWS
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.json", json.dumps(ROWS), True),
+        ("a.data", "\ufeff\n \n[]", True),
+        ("a.json", json.dumps(ROWS[0]), False),
+        ("a.csv", "[instruction],output", False),
+        ("a.json", "", False),
+    ],
+)
+def test_a_list_is_known_by_how_it_begins(tmp_path, name, text, expected):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert is_list(tmp_path / name) == expected
+
+
 def test_csv_may_have_a_byte_order_mark_blank_lines_and_no_input(tmp_path):
     (tmp_path / "a.csv").write_text("\ufeffoutput,instruction\n\nb,a\r\n", encoding="utf-8")
     assert read_records(tmp_path / "a.csv") == [{"instruction": "a", "input": "", "output": "b"}]
