@@ -11,6 +11,7 @@ from alpaca_core.csvfiles import cell
 from alpaca_core.errors import ConfigError, MissingError
 
 _BATCH = 4_096  # rows in memory at a time
+_BUFFER = 2**20  # bytes of a column that are read at a time
 
 Rows = Callable[[], Iterable[Mapping[str, Any]]]
 
@@ -66,7 +67,8 @@ def write(file: BinaryIO, columns: Sequence[str], rows: Rows) -> None:
 def _parquet(path: Path, check: Callable[[Sequence[str]], None]) -> Iterator[Any]:
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
+    # As it comes, pyarrow keeps all that it has read of the file.
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
         check(file.schema_arrow.names)
         yield from file.iter_batches(_BATCH)
 

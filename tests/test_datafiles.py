@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import os
+import random
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -192,6 +193,19 @@ def test_rows_come_before_the_file_is_read_to_its_end(tmp_path):
             assert next(rows) == row
     finally:
         os.close(file)
+
+
+@pytest.mark.parametrize("group", [4_000, 40_000])
+def test_of_a_parquet_file_only_a_part_is_held_at_a_time(tmp_path, group):
+    """Bytes that Arrow holds, whether the file is of many row groups or of one."""
+    noise = random.Random(0)
+    rows = [{name: noise.randbytes(300).hex() for name in TEXTS} for _ in range(40_000)]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=group)
+    held, before = 0, pyarrow.total_allocated_bytes()
+    for place, _ in enumerate(each_record(tmp_path / "a.parquet")):
+        if place % 1_000 == 0:
+            held = max(held, pyarrow.total_allocated_bytes() - before)
+    assert 0 < held < (tmp_path / "a.parquet").stat().st_size / 2
 
 
 # -- junk
