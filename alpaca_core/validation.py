@@ -49,6 +49,11 @@ def build(cls: type, settings: Mapping[str, Setting], table: str) -> tuple[Any, 
         left = {name: value for name, value in left.items() if name not in wrong}
 
 
+def files(cls: type) -> set[str]:
+    """The fields of the dataclass ``cls`` that name files."""
+    return {name for name, hint in get_type_hints(cls).items() if {Path, FileName} & set(_members(hint))}
+
+
 def _mistakes(error: Any, values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Pairs of field (empty: none in particular) and what is wrong."""
     message = re.sub(r"^(Value error|Assertion failed), |^Input (?=should)", "", error["msg"])

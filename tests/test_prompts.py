@@ -175,7 +175,7 @@ class Keep(Random):
 
 def test_a_header_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ConfigError, match="prompt.header.*nothing.txt"):
-        Alpaca2023(Alpaca2023Options(header=str(tmp_path / "nothing.txt")))
+        Alpaca2023(Alpaca2023Options(header=str(tmp_path / "nothing.txt"))).request(0, Random(1), SEEDS, [])
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_a_list_of_topics_that_cannot_be_used_is_refused_with_file_and_line(tmp_
 
 def test_topics_without_a_list_says_how_to_name_one():
     with pytest.raises(ConfigError) as caught:
-        Topics(TopicsOptions())
+        Topics(TopicsOptions()).request(0, Random(1), SEEDS, [])
     assert caught.value.hint == "Name it: --set prompt.topics=topics.txt"
 
 
