@@ -6,11 +6,10 @@ import re
 
 import pytest
 from alpaca_prompts.parse import parse_list
-from alpaca_prompts.wording import no_input
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alpaca_core import Candidate, Completion, Request, Unparsed
+from alpaca_core import Candidate, Completion, Request, Unparsed, no_input
 
 CHAT = Request(k=0, prompt="...", prefix="1. Instruction:", items=20)
 PUBLISHED = Request(k=0, prompt="...", prefix="4. Instruction:", items=17, first=4, stop=("\n20", "20."))
@@ -113,6 +112,9 @@ def test_small_drifts_of_form_lose_nothing(drift):
         "(no input)",
         "< noinput >",
         "<noinput>.",
+        "<noinput>,",
+        "\\<noinput\\>",
+        "<noinputs>",
         "No input needed.",
         "n/a",
         "None.",
