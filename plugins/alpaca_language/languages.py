@@ -48,13 +48,19 @@ _LANGUAGES = {
     "TIBETAN": "bo Tibetan, dz Dzongkha",
     "ETHIOPIC": "am Amharic, ti Tigrinya",
     "CJK BOPOMOFO": "zh Chinese, zh Mandarin, yue Cantonese",
-    "CJK HIRAGANA KATAKANA": "ja Japanese",
+    "HIRAGANA KATAKANA KANJI CJK": "ja Japanese",
     "HANGUL": "ko Korean",
 }  # fmt: skip
 _SCRIPTS = {
     **{"latn": "LATIN", "cyrl": "CYRILLIC", "arab": "ARABIC", "grek": "GREEK", "hebr": "HEBREW", "deva": "DEVANAGARI"},
     **{"han": "CJK BOPOMOFO", "hans": "CJK BOPOMOFO", "hant": "CJK BOPOMOFO", "hani": "CJK BOPOMOFO"},
-    **{"jpan": "CJK HIRAGANA KATAKANA", "hira": "HIRAGANA", "kana": "KATAKANA", "kore": "HANGUL", "hang": "HANGUL"},
+    **{
+        "jpan": "HIRAGANA KATAKANA KANJI CJK",
+        "hira": "HIRAGANA",
+        "kana": "KATAKANA",
+        "kore": "HANGUL",
+        "hang": "HANGUL",
+    },
 }
 _SCRIPTS |= {name.casefold(): name for names in _LANGUAGES for name in names.split() if name != "CJK"}
 _BY_NAME = {

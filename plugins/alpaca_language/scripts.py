@@ -17,13 +17,16 @@ _CODE_START = re.compile(
     r"|function|SELECT|INSERT|UPDATE|DELETE|CREATE|FROM|WHERE)\b(?=.*[(){}=;:*])|(?:import|from) \w|[#@]|//|\$ |>>> "
 )
 _ASSIGNMENT_OR_CALL = re.compile(r"[^\s=] ?[-+*/!<>=]?= ?[^\s=]|\w\(")
+_LETTERS_TO_KANA = (
+    5  # a Japanese text has a word in Hiragana for every five Han letters at least; a Chinese one has none
+)
 
 
 def script_counts(text: str) -> Counter[str]:
     """How many words of ``text`` are in which script, code, addresses and formulas left out.
 
     Words are those of ``unicode_tokens``, so that a Chinese letter weighs as much as an English word. Words without
-    letters do not count.
+    letters do not count. Han letters are ``CJK``, and ``KANJI`` in a text whose Hiragana makes it Japanese.
     """
     counts: Counter[str] = Counter()
     for line in _SPANS.sub(" ", text).splitlines():
@@ -34,6 +37,8 @@ def script_counts(text: str) -> Counter[str]:
             letter = next((char for char in word if char.isalpha()), "")
             if script := letter and _script(letter):
                 counts[script] += 1
+    if counts["HIRAGANA"] and counts["HIRAGANA"] * _LETTERS_TO_KANA >= counts["CJK"]:
+        counts["KANJI"] = counts.pop("CJK", 0)
     return counts
 
 
