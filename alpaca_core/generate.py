@@ -151,10 +151,12 @@ class _Generation:
         return self.progress()
 
     async def prepare(self) -> None:
-        """Before the first request of this start: what the teacher itself has to say."""
+        """Before the first request of this start: what is missing, and what the teacher itself has to say."""
         if self.prepared or not self.need() or self.asker.closing:
             return
         self.prepared = True
+        if hasattr(self.plan.teacher, "check"):
+            self.plan.teacher.check()
         if hasattr(self.plan.teacher, "prepare"):
             for note in await self.plan.teacher.prepare():
                 self.plan.on_note(note)

@@ -108,6 +108,12 @@ def make_parts(config: Config, *, to_ask: bool = True) -> Parts:
     return Parts(seeds, teacher, price, prompt, chain)
 
 
+def has_replies(config: Config, out: Path, *, fresh: bool = False) -> bool:
+    """Whether a run in ``out`` has stored replies to begin with. They may do: what asking takes, such as a key, is then
+    looked for when something is missing."""
+    return bool(config.generation.sources) or ((out / JOURNAL).exists() and not fresh)
+
+
 def open_run(config: Config, parts: Parts, out: Path, *, fresh: bool = False) -> RunFolder:
     """The run folder ``out``: new, or the same run to go on with. See ``RunFolder.open``."""
     if not (out / JOURNAL).exists() or fresh:
@@ -251,7 +257,7 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
         config.trainer.spec.require()
         host.find("teacher", "transformers").require()
         check_trainer(config, train_job(config, out / DATA, out))
-    parts = make_parts(config)
+    parts = make_parts(config, to_ask=not has_replies(config, out, fresh=fresh))
     with open_run(config, parts, out, fresh=fresh) as folder:
         watch.stage("generate")
         outcome = generate_stage(config, host, parts, folder, watch, heldout=True)

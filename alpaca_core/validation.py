@@ -98,6 +98,8 @@ def _parsed(text: str, hint: Any) -> Any:
         item = next((get_args(member)[0] for member in members if get_args(member)), str)
         parts = text.split(",") if not isinstance(value, str) or value == text else [value]
         return [_parsed(part.strip(), item) for part in parts if part.strip()]
+    if float in members and re.fullmatch(r"[+-]?(\.\d+|\d+\.)", text):
+        return float(text)  # TOML wants a digit on both sides of the point; people who type .5 do not
     texts = (str, Path, FileName)
     if isinstance(value, str) or any(member in texts or isinstance(member, str) for member in members):
         # 2024 may be the name of a model, but "2024" in quotes need not keep them.

@@ -21,11 +21,14 @@ LAYERS = """
     specs protocols
     hookspecs
     __init__
-    jsonfiles entries
+    jsonfiles entries csvfiles datafolders
+    arrowfiles
+    datafiles
     plugins seeds store dataset buckets evaluate local progress
     ledger account pacing
     sources asking judging steplog
     replies batches
+    refilter
     validation
     config
     generate runs
@@ -42,7 +45,7 @@ LAYERS = """
 RANK = {name: rank for rank, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 
 NEVER_IN_CORE = {"torch", "transformers", "accelerate", "sentencepiece", "numpy", "openai", "anthropic", "httpx"}
-NOT_AT_MODULE_LEVEL = NEVER_IN_CORE | {"rich", "pydantic", "rapidfuzz", "packaging"}
+NOT_AT_MODULE_LEVEL = NEVER_IN_CORE | {"rich", "pydantic", "rapidfuzz", "packaging", "pyarrow"}
 
 
 def imports(path: Path, *, top_only: bool = False) -> Iterator[tuple[str, tuple[str, ...]]]:

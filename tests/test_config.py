@@ -252,6 +252,8 @@ def test_alpacakit_config_names_the_file(load: Loader) -> None:
         ("teacher.record", "/x/y.jsonl", Path("/x/y.jsonl")),
         ("generation.budget", "inf", math.inf),
         ("generation.budget", "2.5", 2.5),
+        ("generation.budget", ".5", 0.5),
+        ("generation.budget", "5.", 5.0),
     ],
 )
 def test_text_is_read_as_its_key_needs_it(key: str, text: str, value: Any, load: Loader) -> None:
