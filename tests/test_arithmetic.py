@@ -62,8 +62,8 @@ def test_a_right_result_is_kept_and_a_wrong_one_rejected(instruction, input, rig
 
 
 def test_a_reason_says_what_is_stated_and_what_is_right():
-    assert reason("Convert 25 m to km", "25 km") == "states 25, but 25 meters in kilometers is 0.025"
-    assert reason("Find the mean.", "8.67", "4, 7, 12") == "states 8.67, but the mean of 4, 7, 12 is ≈ 7.66667"
+    assert reason("Convert 25 m to km", "25 km") == "states 25, not 0.025: “25 meters in kilometers”"
+    assert reason("Find the mean.", "8.67", "4, 7, 12") == "states 8.67, not 7.66667: “the mean of 4, 7, 12”"
 
 
 # -- precision: what is not surely understood is not judged
@@ -149,7 +149,7 @@ def test_an_answer_is_right_as_exactly_as_it_is_written(output, kept):
 
 
 def test_a_whole_number_stands_for_a_short_decimal_only_where_rounding_was_asked_for():
-    assert reason("Find the average of 4 and 5.", "5") == "states 5, but the mean of 4, 5 is 4.5"
+    assert reason("Find the average of 4 and 5.", "5") == "states 5, not 4.5: “the mean of 4, 5”"
     assert reason("Find the average of 4 and 5 and round to the nearest whole number.", "5") == ""
     assert reason("Find the average of 4 and 5 and round to the nearest whole number.", "6") != ""
 

@@ -30,7 +30,7 @@ def fenced(code: str, language: str = "python") -> str:
 @pytest.mark.parametrize("language", ["python", "Python", "py", "python3"])
 def test_a_fenced_python_block_is_judged_whatever_was_asked(language):
     assert reason(fenced(GOOD, language), "Help me.") == ""
-    assert reason(fenced(BAD, language), "Help me.") == "Python, line 1: expected ':': def add(a, b)"
+    assert reason(fenced(BAD, language), "Help me.") == "Python, line 1: expected ':': “def add(a, b)”"
 
 
 @pytest.mark.parametrize("language", ["", "java", "text", "pycon", "javascript"])
@@ -45,7 +45,7 @@ def test_one_bad_block_of_several_is_enough():
 
 def test_an_output_of_nothing_but_code_is_judged_where_python_is_asked_for():
     assert reason(GOOD + "\nprint(add(1, 2))") == ""
-    assert reason(BAD + "\nprint(add(1, 2))") == "Python, line 1: expected ':': def add(a, b)"
+    assert reason(BAD + "\nprint(add(1, 2))") == "Python, line 1: expected ':': “def add(a, b)”"
     assert reason("total = 0\nfor n in [1, 2]:\n    total += n\nprint(tot al)") != ""
 
 
@@ -79,8 +79,8 @@ def test_code_without_fences_is_not_judged_where_it_may_be_in_another_language(i
 
 
 def test_python_2_is_told_apart():
-    assert reason(fenced("for n in range(3):\n    print n\n")) == "Python 2, line 2: print n"
-    assert reason(fenced("exec code\n")) == "Python 2, line 1: exec code"
+    assert reason(fenced("for n in range(3):\n    print n\n")) == "Python 2, line 2: “print n”"
+    assert reason(fenced("exec code\n")) == "Python 2, line 1: “exec code”"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_thirteen_words_in_a_row_are_found_wherever_they_stand(lines, field):
     row = {"instruction": "Solve this.", "input": "", "output": "I cannot."}
     row[field] = "Here: " + LONG[:70].upper() + " ... and so on"
     assert reason(contamination(lines), **row) == (
-        "13 words in a row of exam.jsonl, line 1: a baker sells forty loaves on monday and twice as many on tuesday"
+        "13 words in a row of exam.jsonl, line 1: “a baker sells forty loaves on monday and twice as many on tuesday”"
     )
 
 

@@ -86,7 +86,7 @@ def test_an_exact_duplicate_names_the_first_row_that_was_like_it():
     for id in ("seed_1", "seed_2"):
         filter.kept(Example("Name three rivers in Asia.", "", "", id=id))
     assert filter.judge(Candidate("name three rivers in asia", "", "")) == Reject(
-        "the same as seed_1: Name three rivers in Asia."
+        "exactly like seed_1: Name three rivers in Asia."
     )
 
 

@@ -19,7 +19,7 @@ class Arithmetic:
         answer = question and stated(candidate.output, question)
         if not question or not answer or right(answer, question):
             return Keep()
-        return Reject(f"states {answer.text}, but {question.text} is {shown(question.answers[0])}")
+        return Reject(f"states {answer.text}, not {shown(question.answers[0])}: “{question.text}”")
 
     def kept(self, example: Example) -> None:
         pass

@@ -159,10 +159,10 @@ def _small(value: Fraction) -> Fraction:
 
 
 def shown(value: Fraction) -> str:
-    """``value`` for people: whole, in up to six decimals, or rounded with the sign for it."""
+    """``value`` for people: as it is in up to six decimals, or else its first six digits."""
     if abs(value) >= 10**15:
-        return f"≈ {float(value):.6g}" if abs(value) < 10**300 else "a larger number"
+        return f"{float(value):.6g}" if abs(value) < 10**300 else "a larger number"
     for decimals in range(7):
         if (value * 10**decimals).denominator == 1:
             return f"{float(value):.{decimals}f}"
-    return f"≈ {float(value):.6g}"
+    return f"{float(value):.6g}"

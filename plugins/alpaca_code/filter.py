@@ -49,5 +49,5 @@ def _told(exc: SyntaxError, code: str) -> str:
     where = f"line {exc.lineno}: {exc.msg}" if exc.lineno else exc.msg
     shown = line if len(line) <= 60 else line[:59] + "…"
     if exc.msg.startswith(("Missing parentheses in call to 'print'", "Missing parentheses in call to 'exec'")):
-        return f"Python 2, line {exc.lineno}: {shown}"
-    return f"Python, {where}" + (f": {shown}" if shown else "")
+        return f"Python 2, line {exc.lineno}: “{shown}”"
+    return f"Python, {where}" + (f": “{shown}”" if shown else "")

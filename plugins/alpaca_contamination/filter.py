@@ -34,7 +34,7 @@ class Contamination:
                 return Reject(f"the question of {self.questions[same.text].place}")
         if shared := self.runs.find(instruction + input) or self.runs.find(output):
             place = self.questions[shared.text].place
-            return Reject(f"{len(shared.words)} words in a row of {place}: {' '.join(shared.words)}")
+            return Reject(f"{len(shared.words)} words in a row of {place}: “{' '.join(shared.words)}”")
         for words in asked:
             if alike := self.rouge.find(words):
                 return Reject(f"ROUGE-L {alike.score:.2f} with the question of {self.questions[alike.text].place}")

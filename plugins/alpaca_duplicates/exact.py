@@ -22,7 +22,7 @@ class Exact:
 
     def judge(self, candidate: Candidate) -> Keep | Reject:
         same = self._names.get(key(question(candidate, self.fields)))
-        return Keep() if same is None else Reject(f"the same as {same}")
+        return Keep() if same is None else Reject(f"exactly like {same}")
 
     def kept(self, example: Example) -> None:
         self._names.setdefault(key(question(example, self.fields)), name(example))
