@@ -86,7 +86,7 @@ def _typed(setting: Setting, hint: Any) -> Any:
     if any(member in (Path, FileName) for member in _members(hint)) and isinstance(value, str):
         return file_name(dataclasses.replace(setting, value=value))
     if isinstance(value, list | tuple):
-        files = any(FileName in get_args(member) for member in _members(hint))
+        files = any({FileName, Path} & set(get_args(member)) for member in _members(hint))
         return [
             file_name(dataclasses.replace(setting, value=item)) if files and isinstance(item, str) else item
             for item in value

@@ -113,7 +113,10 @@ def test_a_code_for_english_asks_as_english_does(code):
 
 def test_the_language_goes_on_to_the_filters():
     for options in (SelfInstructOptions, EvolOptions, TopicsOptions):
-        assert options(language="Arabic").recommends == {"filter.ascii-start.language": "Arabic"}
+        assert options(language="Arabic").recommends == {
+            "filter.ascii-start.language": "Arabic",
+            "filter.language.language": "Arabic",
+        }
 
 
 # ── seed tasks and the published form ─────────────────────────────────────────────────────────────────────────────
