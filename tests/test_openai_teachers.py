@@ -9,6 +9,7 @@ from email.utils import formatdate
 
 import pytest
 from alpaca_openai import ChatOptions, CompletionOptions, alpaca_teachers
+from alpaca_openai.dialects import CHAT
 from alpaca_openai.headers import limits_in, retry_after_in
 from alpaca_openai.prices import PRICES, price_of
 from alpaca_openai.teacher import OpenAITeacher
@@ -85,6 +86,17 @@ def test_thinking_is_off_unless_asked_for(provider):
 def test_finish_says_why_the_answer_ended(provider, options, fault, finish):
     (reply,) = ask(provider(script=[fault]), options)
     assert reply.finish == finish and (reply.text == "") == (fault == "empty")
+
+
+@pytest.mark.parametrize("reason", ["abort", "error", "repetition"])
+def test_an_answer_that_was_broken_off_is_not_taken_for_whole(reason):
+    reply = {"choices": [{"message": {"content": "1. Instruction: Name"}, "finish_reason": reason}]}
+    assert CHAT.read(reply).finish == "length"
+
+
+def test_of_an_answer_in_parts_the_text_is_read_and_not_the_thoughts():
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Oak."}]
+    assert CHAT.read({"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}).text == "Oak."
 
 
 def test_a_refusal_is_a_reply_of_its_own_kind(provider):

@@ -360,6 +360,8 @@ def test_evol_widens_the_share_that_was_asked_for_and_deepens_in_every_direction
         ("Explain how taxes work in Atlantis.", "", "I'm sorry, but I can't help with that.", "refuses"),
         ("Name the winner of the next race.", "", "As an AI language model, I do not know.", "refuses"),
         ("Say how harder steel is made.", "", "It is quenched.", ""),
+        ("Sum up the basic instructions for lighting a stove.", "Open the flap.", "Open it first.", ""),
+        ("Answer this customer.", "My cup broke.", "Sorry, we cannot provide a refund for cups.", ""),
     ],
 )
 def test_evol_gives_up_tasks_that_speak_of_their_basis_and_answers_that_refuse(instruction, given, output, reason):
