@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
+import numpy as np  # noqa: TID253 (loaded only where numba is to work)
 
 from alpaca_rouge import kernels
 from alpaca_rouge.pairs import LONG, Pairs
@@ -16,24 +16,23 @@ from alpaca_rouge.vocabulary import Read
 
 
 class CompiledPairs:
-    """As ``Pairs``: the same answers after the same comparisons."""
+    """As ``Pairs``. Where several kept texts are too much alike, it may be another one that is met first."""
 
     def __init__(self, need: Need) -> None:
         self.need = need
-        self._meta = np.zeros(7, np.int64)
-        self._slots = np.zeros(8 * kernels.MARGIN, np.int64)
-        self._pool = np.zeros(16 * kernels.MARGIN, np.int64)
+        self._meta = np.zeros(8, np.int64)
         self._meta[kernels.TOP] = 1  # 0 is no block
-        self._free = np.zeros(40, np.int64)
+        self._slots = np.zeros(1 << 16, np.int64)
+        self._pool = np.zeros(1 << 17, np.int64)
+        self._free = np.zeros(60, np.int64)  # by size class: blocks given back
         self._flat = np.zeros(1 << 16, np.int32)
-        self._start = np.zeros(1 << 12, np.int64)
-        self._length = np.zeros(1 << 12, np.int32)
-        self._stamp = np.zeros(1 << 12, np.uint32)
-        self._signs = np.zeros(1 << 12, np.uint64)
-        self._row_of = np.zeros(1 << 12, np.int32)  # by token: its row in the query's bit masks
-        self._rows = np.zeros(LONG + 1, np.uint64)
-        self._work = np.zeros(1, np.uint64)
-        self._values = np.zeros(LONG**3, np.int64)
+        # By record: where its text starts in `flat`, its length, the last search that met it, a bit for each token.
+        self._start, self._length = np.zeros(1 << 12, np.int64), np.zeros(1 << 12, np.int32)
+        self._stamp, self._signs = np.zeros(1 << 12, np.uint32), np.zeros(1 << 12, np.uint64)
+        # The query's bit masks: by token, its row in `rows`; and work space.
+        self._row_of = np.zeros(1 << 12, np.int32)
+        self._rows, self._work = np.zeros(LONG + 1, np.uint64), np.zeros(1, np.uint64)
+        self._values, self._places = np.zeros(LONG**3, np.int64), np.zeros(LONG**2, np.int64)
         self._longest = 64
         self._leasts = np.array([need.least(m) for m in range(LONG)], np.int32)
         self._needs: dict[int, np.ndarray] = {}
@@ -68,20 +67,14 @@ class CompiledPairs:
             self._meta,
             self._slots,
             self._pool,
-            self._flat,
-            self._start,
-            self._length,
-            self._stamp,
-            self._signs,
-            self._row_of,
-            self._rows,
-            self._work,
-            self._values,
-            self._needs.get(m) if m in self._needs else self._needs_of(m),
+            (self._flat, self._start, self._length, self._stamp, self._signs),
+            (self._row_of, self._rows, self._work, self._values, self._places),
+            self._needs[m] if m in self._needs else self._needs_of(m),
             _array(text),
             np.array(elements[: limit + 2], np.int32),
             unknown,
             limit,
+            m - self.need(m, m) + 2,
             m >= LONG,
         )
         if found < 0:
@@ -127,21 +120,13 @@ class CompiledPairs:
             kernels.file_single(self._meta, self._slots, self._pool, self._free, tag | element, record)
 
     def _file_pairs(self, record: int, elements: int) -> None:
+        m = int(self._length[record])
+        early = m - self.need(m, m) + 2
         done, pairs = 0, elements * (elements - 1) // 2
         while done < pairs:
-            done = kernels.file_pairs(
-                self._meta,
-                self._slots,
-                self._pool,
-                self._free,
-                self._flat,
-                self._start,
-                self._length,
-                self._leasts,
-                record,
-                elements,
-                done,
-            )
+            texts = (self._flat, self._start, self._length, self._stamp, self._signs)
+            at = (self._leasts, record, elements, early, done)
+            done = kernels.file_pairs(self._meta, self._slots, self._pool, self._free, texts, *at)
             if done < pairs:
                 self._make_room()
 
@@ -151,13 +136,13 @@ class CompiledPairs:
             self._row_of = _wider(self._row_of, highest + 1)
 
     def _make_room(self) -> None:
-        """Slots at most half full, and room in the pool, for what one pair may need."""
-        if 2 * (self._meta[kernels.USED] + kernels.MARGIN) > self._slots.size:
-            wider = np.zeros(2 * self._slots.size, np.int64)
-            kernels.rehash(self._slots, wider)
-            self._slots = wider
-        if self._meta[kernels.TOP] + 8 * kernels.MARGIN > self._pool.size:
-            self._pool = _wider(self._pool, self._pool.size + 8 * kernels.MARGIN)
+        while kernels.tight(self._meta, self._slots, self._pool):
+            if 2 * (self._meta[kernels.USED] + kernels.MARGIN) > self._slots.size // 2:
+                wider = np.zeros(2 * self._slots.size, np.int64)
+                kernels.rehash(self._slots, wider)
+                self._slots = wider
+            else:
+                self._pool = _wider(self._pool, 0)
 
     def _needs_of(self, m: int) -> np.ndarray:
         """By the other text's length, the LCS that rejects a pair with a text of ``m`` tokens; m + 1 if none does."""

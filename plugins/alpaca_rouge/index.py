@@ -27,7 +27,7 @@ from alpaca_rouge.vocabulary import Read, Vocabulary
 if TYPE_CHECKING:
     from alpaca_rouge.compiled import CompiledPairs
 
-COMPILE_FROM = 30_000  # kept texts; below it Python is done before numba's code is ready
+COMPILE_FROM = 50_000  # kept texts; up to there Python is done before the compiled code is ready
 
 
 class Match(NamedTuple):

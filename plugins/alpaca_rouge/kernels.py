@@ -1,9 +1,14 @@
-"""The search of ``alpaca_rouge.pairs`` on flat arrays, for numba to compile. Same steps in the same order.
+"""The search of ``alpaca_rouge.pairs`` on flat arrays, for numba to compile.
+
+It has one rule more, which pays here: in a pair above the threshold, the later of the two elements is not late in both
+texts. A place is late from ``early = n - need(n, n) + 2`` on: then ``need(m, n) < need(n, n)``, so the partner is
+shorter, which cannot be so on both sides. So postings with a late place have a key of their own, which queries look
+under with their early pairs only.
 
 ``slots`` is a hash table with open addressing: key, value, key, value ... A value carries its kind in two bits: one
 posting, a block of postings in ``pool``, or the number of a node. A block starts with ``count << 8 | size class`` and
 has room for ``(4 << class) - 1`` postings. ``flat`` has each kept text and then its rarest elements, from ``start``
-on. ``meta`` holds the counters named below.
+on. ``texts`` and ``scratch`` are the arrays that ``alpaca_rouge.compiled`` names; ``meta`` holds the counters below.
 """
 
 from __future__ import annotations
@@ -11,11 +16,12 @@ from __future__ import annotations
 from typing import Any
 
 import numba
-import numpy as np
+import numpy as np  # noqa: TID253 (loaded only where numba is to work)
 
 from alpaca_rouge.pairs import FULL, KEY, LENGTH, PLACE, RECORD
 
-RECORDS, USED, TOP, NODES, STAMP, COMPARISONS, TOUCHED = range(7)  # TOP is the end of the pool, USED the number of keys
+# USED counts the keys, TOP is the end of the pool, LARGEST the words of the largest block.
+RECORDS, USED, TOP, LARGEST, NODES, STAMP, COMPARISONS, TOUCHED = range(8)
 
 _POSTING, _BLOCK, _NODE = range(3)
 # Keys beside those of pairs; those of third elements have their node's number in the middle.
@@ -23,7 +29,7 @@ ALONE, BOTH, _THIRD = 1 << 59, 1 << 60, 1 << 61
 _THIRD_BITS = 31
 _REST = (1 << _THIRD_BITS) - 1
 
-MARGIN = 2 * (FULL + 1) * (PLACE + 1)  # at most so many keys, and words of the pool by 8, does filing one pair take
+MARGIN = 2 * (FULL + 1) * (PLACE + 1)  # filing one pair takes fewer keys, and fewer blocks
 
 _u1 = np.uint64(1)
 _all = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -50,6 +56,18 @@ def _slot(slots, key):
 
 
 @_compiled
+def _value(slots, key):
+    """What is there under ``key``, or -1."""
+    i = _slot(slots, key)
+    return slots[2 * i + 1] if slots[2 * i] != 0 else -1
+
+
+@_compiled
+def _key(rarer, other, late):
+    return (np.int64(rarer) << KEY | np.int64(other)) << 1 | late
+
+
+@_compiled
 def rehash(slots, wider):
     for i in range(slots.size >> 1):
         key = slots[2 * i]
@@ -57,6 +75,15 @@ def rehash(slots, wider):
             j = _slot(wider, key)
             wider[2 * j] = key
             wider[2 * j + 1] = slots[2 * i + 1]
+
+
+@_compiled
+def tight(meta, slots, pool):
+    """Must ``slots`` grow, to be at most half full, or ``pool``, before one pair more is filed?
+
+    Filing a pair makes small blocks, and doubles a block under each of fewer than PLACE third elements at most.
+    """
+    return 2 * (meta[USED] + MARGIN) > slots.size // 2 or meta[TOP] + 8 * MARGIN + 2 * PLACE * meta[LARGEST] > pool.size
 
 
 @_compiled
@@ -68,6 +95,7 @@ def _block(meta, pool, free, size):
     else:
         block = meta[TOP]
         meta[TOP] += 4 << size
+        meta[LARGEST] = max(meta[LARGEST], 4 << size)
     pool[block] = size
     return block
 
@@ -110,8 +138,9 @@ def _push(meta, slots, pool, free, key, posting):
 
 
 @_compiled
-def _part(meta, slots, pool, free, flat, start, length, leasts, node, posting):
+def _part(meta, slots, pool, free, texts, leasts, node, posting):
     """File a posting of a pair under the elements that may be the third."""
+    flat, start, length, _, _ = texts
     record = posting >> RECORD
     n = length[record]
     at = _THIRD | node << _THIRD_BITS
@@ -124,18 +153,18 @@ def _part(meta, slots, pool, free, flat, start, length, leasts, node, posting):
 
 
 @_compiled
-def file_pairs(meta, slots, pool, free, flat, start, length, leasts, record, elements, done):
+def file_pairs(meta, slots, pool, free, texts, leasts, record, elements, early, done):
     """File a kept text under the pairs of its first elements, but for the ``done`` first pairs.
 
     Returns how many are done: all, or fewer when ``slots`` or ``pool`` must grow first.
     """
+    flat, start, length, _, _ = texts
     n = length[record]
     first = start[record] + n
     pair = touched = 0
     for place in range(1, elements if done == 0 else 0):  # all at once from memory, as in `_search`
         for k in range(place):
-            i = _slot(slots, np.int64(flat[first + k]) << KEY | np.int64(flat[first + place]))
-            value = slots[2 * i + 1]
+            value = _value(slots, _key(flat[first + k], flat[first + place], place >= early))
             if value & 3 == _BLOCK:
                 touched ^= pool[value >> 2]
     meta[TOUCHED] = touched
@@ -145,18 +174,18 @@ def file_pairs(meta, slots, pool, free, flat, start, length, leasts, record, ele
             pair += 1
             if pair <= done:
                 continue
-            if 2 * (meta[USED] + MARGIN) > slots.size or meta[TOP] + 8 * MARGIN > pool.size:
+            if tight(meta, slots, pool):
                 return pair - 1
-            key = np.int64(flat[first + k]) << KEY | np.int64(flat[first + place])
+            key = _key(flat[first + k], flat[first + place], place >= early)
             i, count = _push(meta, slots, pool, free, key, posting)
             if count == 0:
-                _part(meta, slots, pool, free, flat, start, length, leasts, slots[2 * i + 1] >> 2, posting)
+                _part(meta, slots, pool, free, texts, leasts, slots[2 * i + 1] >> 2, posting)
             elif count > FULL:
                 block = slots[2 * i + 1] >> 2
                 meta[NODES] += 1
                 slots[2 * i + 1] = meta[NODES] << 2 | _NODE
                 for j in range(1, count + 1):
-                    _part(meta, slots, pool, free, flat, start, length, leasts, meta[NODES], pool[block + j])
+                    _part(meta, slots, pool, free, texts, leasts, meta[NODES], pool[block + j])
                 size = pool[block] & 255
                 pool[block + 1] = free[size]
                 free[size] = block
@@ -187,8 +216,9 @@ def sign_of(text):
 
 
 @_compiled
-def _lcs(flat, first, last, row_of, rows, work, words, m):
+def _lcs(flat, first, last, scratch, words, m):
     """Tokens that the query and a kept text have in common in order: bit-parallel (Hyyrö 2004), 64 tokens a word."""
+    row_of, rows, work, _, _ = scratch
     for w in range(words):
         work[w] = _all
     for k in range(first, last):
@@ -213,8 +243,9 @@ def _lcs(flat, first, last, row_of, rows, work, words, m):
 
 
 @_compiled
-def _meet(meta, flat, start, stamp, signs, sign, row_of, rows, work, needs, words, m, record, n):
+def _meet(meta, texts, scratch, needs, words, m, sign, record, n):
     """The LCS with a kept text of ``n`` tokens if it rejects and was not met in this search, else 0."""
+    flat, start, _, stamp, signs = texts
     if stamp[record] == meta[STAMP]:
         return 0
     stamp[record] = meta[STAMP]
@@ -223,14 +254,14 @@ def _meet(meta, flat, start, stamp, signs, sign, row_of, rows, work, needs, word
     meta[COMPARISONS] += 1
     if _ones(signs[record] & ~sign) > n - needs[n]:
         return 0  # so many of its tokens are not in the query
-    common = _lcs(flat, start[record], start[record] + n, row_of, rows, work, words, m)
+    common = _lcs(flat, start[record], start[record] + n, scratch, words, m)
     return common if common >= needs[n] else 0
 
 
 @_compiled
-def _search(
-    meta, slots, pool, flat, start, length, stamp, signs, sign, row_of, rows, work, values, needs, words, m, elements, unknown, limit, long
-):
+def _search(meta, slots, pool, texts, scratch, needs, words, m, sign, elements, unknown, limit, early, long):
+    length = texts[2]
+    values, places = scratch[3:]
     for key in (ALONE, BOTH):
         if key == BOTH and not long:
             break
@@ -244,73 +275,66 @@ def _search(
             for j in range(1 if one else pool[first] >> 8):
                 record = first if one else pool[first + 1 + j]
                 n = length[record]
-                common = _meet(meta, flat, start, stamp, signs, sign, row_of, rows, work, needs, words, m, record, n)
+                common = _meet(meta, texts, scratch, needs, words, m, sign, record, n)
                 if common:
                     return record << 32 | common
     if long:
         return -1
-    end = min(limit + 1, elements.size)
     # All values first, then all blocks: memory answers many questions at once sooner than one after the other.
+    end, thirds = min(limit + 1, elements.size), min(limit + 2, elements.size)
     pairs = 0
-    for k in range(unknown, end):
-        for place in range(k + 1, end):
-            i = _slot(slots, np.int64(elements[k]) << KEY | np.int64(elements[place]))
-            values[pairs] = slots[2 * i + 1] if slots[2 * i] != 0 else -1
-            pairs += 1
-    inner, pair = pairs, -1
-    thirds = min(limit + 2, elements.size)
-    for k in range(unknown, end):
-        for place in range(k + 1, end):
-            pair += 1
-            value = values[pair]
-            if value & 3 == _NODE and value != -1:
-                at = _THIRD | (value >> 2) << _THIRD_BITS
-                for third in range(place + 1, thirds + 1):  # the last one is the rest
-                    i = _slot(slots, at | (np.int64(elements[third]) if third < thirds else _REST))
-                    values[inner] = slots[2 * i + 1] if slots[2 * i] != 0 else -1
-                    inner += 1
+    for late in range(2):
+        for place in range(unknown + 1, min(end, early) if late else end):
+            for k in range(unknown, place):
+                values[pairs], places[pairs] = _value(slots, _key(elements[k], elements[place], late)), place
+                pairs += 1
+    inner = pairs
+    for pair in range(pairs):
+        value = values[pair]
+        if value != -1 and value & 3 == _NODE:
+            at = _THIRD | (value >> 2) << _THIRD_BITS
+            for third in range(places[pair] + 1, thirds + 1):  # the last one is the rest
+                values[inner] = _value(slots, at | (np.int64(elements[third]) if third < thirds else _REST))
+                inner += 1
     touched = 0
-    for j in range(inner):
-        if values[j] & 3 == _BLOCK:
-            touched ^= pool[values[j] >> 2]
+    for i in range(inner):
+        if values[i] & 3 == _BLOCK:
+            touched ^= pool[values[i] >> 2]
     meta[TOUCHED] = touched  # so that the loop is not left out
-    inner, pair = pairs, -1
-    for k in range(unknown, end):
-        for place in range(k + 1, end):
-            pair += 1
-            value = values[pair]
-            if value == -1:
-                continue
-            node = value & 3 == _NODE
-            for third in range(place + 1, thirds + 1 if node else place + 2):
-                last, count = place, 2
-                if node:
-                    value = values[inner]
-                    inner += 1
-                    if value == -1:
-                        continue
-                    if third < thirds:
-                        last, count = third, 3
-                one = value & 3 == _POSTING
-                first = value >> 2
-                for j in range(1 if one else pool[first] >> 8):
-                    posting = first if one else pool[first + 1 + j]
-                    n = posting >> LENGTH & PLACE
-                    need = needs[n]
-                    if need > m or last >= m - need + count or (posting & PLACE) >= n - need + count:
-                        continue
-                    record = posting >> RECORD
-                    common = _meet(meta, flat, start, stamp, signs, sign, row_of, rows, work, needs, words, m, record, n)
-                    if common:
-                        return record << 32 | common
+    inner = pairs
+    for pair in range(pairs):
+        value, place = values[pair], places[pair]
+        if value == -1:
+            continue
+        node = value & 3 == _NODE
+        for third in range(place + 1, thirds + 1 if node else place + 2):
+            last, count = place, 2
+            if node:
+                value = values[inner]
+                inner += 1
+                if value == -1:
+                    continue
+                if third < thirds:
+                    last, count = third, 3
+            one = value & 3 == _POSTING
+            first = value >> 2
+            for i in range(1 if one else pool[first] >> 8):
+                posting = first if one else pool[first + 1 + i]
+                n = posting >> LENGTH & PLACE
+                need = needs[n]
+                if need > m or last >= m - need + count or (posting & PLACE) >= n - need + count:
+                    continue
+                record = posting >> RECORD
+                common = _meet(meta, texts, scratch, needs, words, m, sign, record, n)
+                if common:
+                    return record << 32 | common
     return -1
 
 
 @_compiled
-def find(
-    meta, slots, pool, flat, start, length, stamp, signs, row_of, rows, work, values, needs, text, elements, unknown, limit, long
-):
+def find(meta, slots, pool, texts, scratch, needs, text, elements, unknown, limit, early, long):
     """``record << 32 | common`` of the first kept text met that rejects, or -1."""
+    row_of, rows = scratch[:2]
     m = text.size
     words = (m + 63) >> 6
     meta[STAMP] += 1
@@ -324,9 +348,7 @@ def find(
                 rows[row * words + w] = 0
         rows[row * words + (k >> 6)] |= _u1 << np.uint64(k & 63)
     sign = sign_of(text)
-    found = _search(
-        meta, slots, pool, flat, start, length, stamp, signs, sign, row_of, rows, work, values, needs, words, m, elements, unknown, limit, long
-    )
+    found = _search(meta, slots, pool, texts, scratch, needs, words, m, sign, elements, unknown, limit, early, long)
     for k in range(m):
         row_of[text[k]] = 0
     return found

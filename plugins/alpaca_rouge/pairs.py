@@ -51,9 +51,9 @@ class Plan(NamedTuple):
 class Pairs:
     """The index of ``alpaca_rouge.index`` in Python objects.
 
-    ``_pairs`` has by key one posting, an array of them, or a dict of both kinds by third element. It holds the texts that
-    share at least two tokens with whatever is like them. The others stand under their single elements in ``_alone``,
-    and those of the pairs that a long text may be like besides in ``_both``.
+    ``_pairs`` has by key one posting, an array of them, or a dict of both kinds by third element. It holds the texts
+    that share at least two tokens with whatever is like them. The others stand under their single elements in
+    ``_alone``, and those of the pairs that a long text may be like besides in ``_both``.
     """
 
     def __init__(self, need: Need) -> None:
@@ -201,8 +201,8 @@ class Pairs:
         return plan
 
     def _allowed(self, m: int, elements: int) -> bytes:
-        """For a query of ``m`` tokens and a key of so many elements, by a posting's length and place: the query's places
-        for the last of them lie below this if the pair can be above the threshold; 0 if it cannot."""
+        """For a query of ``m`` tokens and a key of so many elements, by a posting's length and place: the query's
+        places for the last of them lie below this if the pair can be above the threshold; 0 if it cannot."""
         rows = []
         for n in range(LONG if m < LONG else 0):
             row = bytes(1 << LENGTH)
