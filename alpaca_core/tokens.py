@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
-_ASCII = re.compile(r"[a-z0-9]+")
+# For ASCII bytes: letters in lower case and digits; a space for all else.
+_ASCII = bytes(ord(char.lower()) if (char := chr(code)).isascii() and char.isalnum() else 32 for code in range(256))
 
 # Scripts written without spaces: every letter is a token.
 _UNSPACED = (
@@ -60,7 +60,7 @@ def unicode_tokens(text: str) -> list[str]:
     each particle.
     """
     if text.isascii():
-        return _ASCII.findall(text.lower())
+        return text.encode().translate(_ASCII).decode().split()
     text = unicodedata.normalize("NFKC", text).casefold().translate(_ARABIC)
     words: list[str] = []
     run = ""  # the kind of run that the next letter may go on with

@@ -7,8 +7,10 @@ from random import Random
 import pytest
 from alpaca_rouge import RougeOptions
 from alpaca_rouge.filter import Rouge
-from alpaca_rouge.index import LONG, Need, RougeIndex, fmeasure
+from alpaca_rouge.index import RougeIndex
+from alpaca_rouge.rule import Need, fmeasure
 from alpaca_rouge.tokens import rouge_tokens
+from alpaca_rouge.pairs import LONG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score import rouge_scorer, tokenize

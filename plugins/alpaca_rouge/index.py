@@ -2,70 +2,32 @@
 
 Comparing every new text with every kept one takes hours at 50,000 texts. The index finds the few pairs worth comparing
 and misses none. F above the threshold needs a longest common subsequence (LCS) of at least ``need(m, n)`` tokens.
-Sort each text's tokens, rarest first: of the tokens outside the LCS there are at most ``m - need`` on one side and
-``n - need`` on the other, so the two rarest tokens of the LCS are among the first ``m - need + 2`` of one text and the
-first ``n - need + 2`` of the other, in the same order within both texts. So every kept text is filed under the ordered
-pairs of its rarest tokens, and a new text looks under its own pairs. (Prefix filtering, as in exact set-similarity
-joins, here with pairs and their order.) Any fixed order of the tokens is exact; rare first makes it fast.
+Sort each text's tokens, rarest first: of the tokens outside the LCS there are at most ``m - need`` in one text and
+``n - need`` in the other, so the rarest token of the LCS is among the first ``m - need + 1`` of one and the first
+``n - need + 1`` of the other, the two rarest among the first ``m - need + 2`` and ``n - need + 2``, and so on. So kept
+texts are filed under the pairs of their rarest tokens, and a new text looks under its own pairs; what is filed under a
+pair that many share is parted by the third. (Prefix filtering, as in exact set-similarity joins, as deep as it pays.)
+Any fixed order of the tokens is exact; rare first makes it fast.
 
-Two cases go by single tokens, of the first ``m - need + 1``: partners that need only one common token, and long texts,
-whose pairs would be too many.
+Tokens that a text repeats count as different ones: the second "the" of a text is an element of its own, shared by the
+texts that have two. Two cases go by single tokens: partners that need only one common token, and long texts, whose
+pairs would be too many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor
-from typing import NamedTuple
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
 
-from rapidfuzz.distance import LCSseq
+from alpaca_rouge.pairs import Pairs
+from alpaca_rouge.rule import Need, fmeasure
+from alpaca_rouge.vocabulary import Read, Vocabulary
 
-# A posting packs (record, length, place): lengths and places up to LONG take six bits each.
-LONG = 63
-_BITS = 6
-_FORM = (1 << 2 * _BITS) - 1  # the bits of length and place
-_UNRESTRICTED = bytes([255]) * (1 << 2 * _BITS)
+if TYPE_CHECKING:
+    from alpaca_rouge.compiled import CompiledPairs
 
-
-def fmeasure(common: int, m: int, n: int) -> float:
-    """ROUGE-L F of texts with ``m`` and ``n`` tokens whose LCS has ``common``: rouge_score's own float operations."""
-    if not common:
-        return 0.0
-    precision = common / n
-    recall = common / m
-    return 2 * precision * recall / (precision + recall)
-
-
-class Need:
-    """``need(m, n)``: the least LCS length with ``fmeasure > threshold``, or more than ``min(m, n)`` if none has.
-
-    The float expression itself decides, because it does not round evenly: at 0.7, seven common tokens of 10 and 10
-    give exactly 0.7 and are kept, while seven of 9 and 11 give 0.7000000000000001 and are rejected.
-    """
-
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self._known: dict[tuple[int, int], int] = {}
-        self._least: dict[int, int] = {}
-
-    def __call__(self, m: int, n: int) -> int:
-        known = self._known.get((m, n))
-        if known is None:
-            # The exact rational bound, less a margin for rounding.
-            known = max(1, floor(self.threshold * (m + n) / 2) - 1)
-            while known <= min(m, n) and not fmeasure(known, m, n) > self.threshold:
-                known += 1
-            self._known[m, n] = known
-        return known
-
-    def least(self, m: int) -> int:
-        """The least ``need(m, n)`` over all ``n``, or more than ``m`` if no partner is close enough."""
-        known = self._least.get(m)
-        if known is None:
-            # need grows with n, so the shortest partner that can be close enough gives the least.
-            known = next((self(m, n) for n in range(1, m + 1) if self(m, n) <= n), m + 1)
-            self._least[m] = known
-        return known
+COMPILE_FROM = 50_000  # kept texts; up to there Python is done before the compiled code is ready
 
 
 class Match(NamedTuple):
@@ -75,129 +37,53 @@ class Match(NamedTuple):
     score: float
 
 
-class _Query(NamedTuple):
-    ids: list[int]  # token numbers, in order of the text
-    text: Sequence  # the same as rapidfuzz likes it best
-    keys: dict[int, int]  # what to look under: the place of the key's later token in the rare-first order
-
-
 class RougeIndex:
     """Kept texts, as token sequences, and the question whether a new one is too much like any of them.
 
-    ``find`` changes no answer. ``comparisons`` counts the LCS computed so far, the measure of its work.
+    ``find`` changes no answer. ``comparisons`` counts the LCS computed so far, the measure of its work. With so many
+    texts as ``compile_from``, compiled code does the work if numba is installed; it makes the same comparisons and
+    gives the same answers. None: never.
     """
 
-    def __init__(self, threshold: float) -> None:
-        self.need = Need(threshold)
-        self.comparisons = 0
-        self._ids: dict[str, int] = {}
-        self._texts: list[Sequence] = []
-        self._postings: dict[int, int | list[int]] = {}
-        self._allowed: dict[int, bytes] = {}
-        self._last: tuple[Sequence[str], _Query] | None = None
+    def __init__(self, threshold: float, compile_from: int | None = COMPILE_FROM) -> None:
+        self._vocabulary = Vocabulary()
+        self._kept: Pairs | CompiledPairs = Pairs(Need(threshold))
+        self._compile_from = compile_from if find_spec("numba") else None
+        self._last: Read | None = None
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self._kept)
+
+    @property
+    def comparisons(self) -> int:
+        return self._kept.comparisons
 
     def find(self, tokens: Sequence[str]) -> Match | None:
-        """A kept text whose F with ``tokens`` is above the threshold, the first met; None if there is none."""
-        ids, text, keys = self._read(tokens)
-        m = len(ids)
-        allowed = self._allowed_places(m)
-        seen = set()
-        for key, place in keys.items():
-            postings = self._postings.get(key)
-            if postings is None:
-                continue
-            for posting in (postings,) if isinstance(postings, int) else postings:
-                if allowed[posting & _FORM] <= place:
-                    continue
-                record = posting >> 2 * _BITS
-                if record in seen:
-                    continue
-                seen.add(record)
-                other = self._texts[record]
-                n = len(other)
-                need = self.need(m, n)
-                if need > m or need > n:
-                    continue
-                self.comparisons += 1
-                common = LCSseq.similarity(text, other, score_cutoff=need)
-                if common >= need:
-                    return Match(record, fmeasure(common, m, n))
-        return None
+        """A kept text whose F with ``tokens`` is above the threshold; None if there is none.
+
+        Of several it is always the same one, but not always the most alike: the search ends with the first it meets.
+        """
+        found = self._kept.find(self._read(tokens))
+        if found is None:
+            return None
+        record, common, length = found
+        return Match(record, fmeasure(common, len(tokens), length))
 
     def add(self, tokens: Sequence[str]) -> int:
         """Keep ``tokens``, whatever they are like. Returns their number, from 0."""
-        ids, text, keys = self._read(tokens)
-        for token, number in zip(tokens, ids, strict=True):
-            self._ids[token] = number
-        record = len(self._texts)
-        self._texts.append(text)
-        form = record << 2 * _BITS | min(len(ids), LONG) << _BITS
-        for key, place in keys.items():
-            posting = form | place
-            there = self._postings.setdefault(key, posting)
-            if there is not posting:  # most keys have one posting: a bare number saves the list
-                if isinstance(there, int):
-                    self._postings[key] = [there, posting]
-                else:
-                    there.append(posting)
-        return record
+        read = self._read(tokens)
+        self._last = None
+        self._vocabulary.learn(read)
+        self._kept.add(read)
+        if len(self) == self._compile_from:
+            from alpaca_rouge.compiled import CompiledPairs
 
-    def _read(self, tokens: Sequence[str]) -> _Query:
-        """Numbers, text and keys of ``tokens``; the last ones are remembered, since ``add`` mostly follows ``find``."""
-        if self._last and self._last[0] is tokens:
-            return self._last[1]
-        fresh: dict[str, int] = {}  # tokens never kept get the numbers that `add` would give them
-        ids = []
-        for token in tokens:
-            number = self._ids.get(token)
-            if number is None:
-                number = fresh.setdefault(token, len(self._ids) + len(fresh))
-            ids.append(number)
-        # One code point per token is the fastest input; a vocabulary beyond them still works, as numbers.
-        text = "".join(map(chr, ids)) if max(ids, default=0) < 0x110000 else ids
-        query = _Query(ids, text, self._keys(ids))
-        self._last = (tokens, query)
-        return query
+            self._kept = CompiledPairs.of(self._kept)
+        return len(self) - 1
 
-    def _keys(self, ids: list[int]) -> dict[int, int]:
-        m = len(ids)
-        least = self.need.least(m)
-        keys: dict[int, int] = {}
-        if least > m:
-            return keys
-        # Rarest first: what was seen later is rarer. (The other way round is as exact, and a hundred times the work.)
-        order = sorted(range(m), key=ids.__getitem__, reverse=True)
-        if m < LONG:
-            rarer: list[tuple[int, int]] = []
-            for place, position in enumerate(order[: m - least + 2]):
-                token = ids[position]
-                for other_position, other in rarer:
-                    key = other << 30 | token if other_position < position else token << 30 | other
-                    if key not in keys:
-                        keys[key] = place
-                rarer.append((position, token))
-        if least == 1 or m >= LONG or self.need(m, LONG) <= m:
-            for place, position in enumerate(order[: m - least + 1]):
-                keys.setdefault(~ids[position], min(place, LONG))
-        return keys
-
-    def _allowed_places(self, m: int) -> bytes:
-        """For a query of ``m`` tokens, by a posting's length and place: the query's places for a shared key lie below
-        this if the pair can be above the threshold; 0 if it cannot. Long texts are not restricted."""
-        if m >= LONG:
-            return _UNRESTRICTED
-        table = self._allowed.get(m)
-        if table is None:
-            rows = []
-            for n in range(LONG):
-                row = bytes(1 << _BITS)
-                if (need := self.need(m, n)) <= min(m, n):
-                    places = n - need + 2
-                    row = bytes([m - need + 2]) * places + row[places:]
-                rows.append(row)
-            rows.append(_UNRESTRICTED[: 1 << _BITS])
-            table = self._allowed[m] = b"".join(rows)
-        return table
+    def _read(self, tokens: Sequence[str]) -> Read:
+        """The last ones read are remembered, since ``add`` mostly follows ``find``."""
+        last = self._last
+        if last is None or last.tokens is not tokens:
+            last = self._last = self._vocabulary.read(tokens)
+        return last

@@ -16,6 +16,8 @@ def rouge_tokens(text: str) -> list[str]:
     Text in other scripts has no tokens at all, so not even an exact copy of it is ever found: use it to reproduce
     published results only.
     """
+    if text.isascii():
+        return unicode_tokens(text)
     return _TOKEN.findall(text.lower())
 
 
