@@ -54,6 +54,7 @@ class Plan:
     seed: int
     taken: Sequence[Taken] = ()
     contact: Contact | None = None  # None: the generation's own
+    elsewhere: float = 0.0  # dollars of those that the ledger has spent which went to something else
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
     on_note: Callable[[str], None] = field(default=lambda _: None)
 
@@ -283,7 +284,7 @@ class _Generation:
 
     def progress(self) -> Progress:
         replies, trouble = self.replies, self.pacer.trouble or self.batches.trouble
-        spent, budget = self.plan.ledger.spent, self.plan.ledger.budget
+        spent, budget = self.plan.ledger.spent - self.plan.elsewhere, self.plan.ledger.budget
         return Progress(
             target=self.plan.settings.num_examples,
             kept=replies.kept,
@@ -306,7 +307,7 @@ class _Generation:
             own=replies.own,
             total_cost=None if self.plan.ledger.price is None else replies.total_cost(spent),
             budget=budget,
-            reach=None if budget is None else replies.reach(spent, budget),
+            reach=None if budget is None else replies.reach(spent, budget - self.plan.elsewhere),
         )
 
     def explain(self) -> None:

@@ -164,6 +164,7 @@ def generate_stage(
         ledger=ledger,
         seed=config.seed,
         taken=taken(store, host),
+        elsewhere=(judging.totals().cost or 0.0) if judging is not None else 0.0,
         on_progress=watch.generating,
         on_note=watch.note,
     )
@@ -180,6 +181,9 @@ def generate_stage(
             seconds += time.monotonic() - started - selection.seconds
             store.set("seconds", str(seconds))
         outcome = _write_dataset(config, folder, status, seconds, heldout, selection)
+        if not selection.complete:
+            names = ", ".join(name for name, _ in parts.chain.selectors)
+            watch.note(f"The rows are written as they are: {names} judges them when all is there.")
     return outcome
 
 

@@ -53,8 +53,8 @@ _ABOUT: dict[str, tuple[str, str]] = {
 
 
 def config_options(*flags: str, **about: str) -> Callable[[Any], Any]:
-    """Add the flags named (keys of ``settings.FLAGS``), and ``--config`` and ``--set``, to a command. ``about`` are help
-    texts other than the usual ones."""
+    """Add the flags named (keys of ``settings.FLAGS``), and ``--config`` and ``--set``, to a command. ``about`` gives
+    other help texts than the usual ones."""
 
     def decorate(command: Any) -> Any:
         options = [

@@ -13,12 +13,11 @@ _RANGE = re.compile(r"\(?\b0\s*(?:-|–|to)\s*5\b\)?", re.IGNORECASE)  # the sca
 _NUMBER = r"(?<![\d.,+-])(\d{1,3}(?:[.,]\d{1,2})?)(?![\d%]|[.,]\d)"
 _SCALE = r"(?:\s*(?:/|out of|of|von|sur|de)\s*(10|100|5)(?:[.,]0)?(?!\d))?"
 _UNIT = r"(?:\s*(?:points?|stars?|分|点|점|★))?"
-# A line that holds the score: little before the number but a name for it, and nothing behind it but punctuation, after
-# which a reason may follow.
-_LINE = re.compile(rf"^[^\d]{{0,40}}?{_NUMBER}{_SCALE}{_UNIT}(?=$|\s*[^\w\s/+%-]|\s+[-–—])")
+# A line that holds the score: nothing before the number but a name for it with a colon, and nothing behind it but
+# punctuation, after which a reason may follow.
+_LINE = re.compile(rf"^(?:[^\d:=]{{0,40}}[:=])?[^\w+-]*{_NUMBER}{_SCALE}{_UNIT}(?=$|\s*[^\w\s/+%-]|\s+[-–—])")
 _NAMED = re.compile(rf"\b(?:score|grade|rating)\b\W{{0,12}}(?:is\s+|of\s+)?{_NUMBER}{_SCALE}{_UNIT}", re.IGNORECASE)
 _ITEM = re.compile(r"\d+[.)]\s+\w")  # of a numbered list
-_MOST_WORDS = 4  # before the number
 
 
 def score(answer: Completion) -> float | None:
@@ -33,7 +32,7 @@ def score(answer: Completion) -> float | None:
     text = _RANGE.sub("", text)
     line = next((line.strip() for line in text.splitlines() if any(map(str.isdigit, line))), "")
     found = _LINE.search(line)
-    if found and (len(line[: found.start(1)].split()) > _MOST_WORDS or _ITEM.match(line)):
+    if _ITEM.match(line):
         found = None
     found = found or _NAMED.search(text)
     if found is None or (answer.finish == "length" and text.rstrip().endswith(found[0].rstrip())):
