@@ -148,11 +148,17 @@ def refilter_file(
     return tally
 
 
-def _selected(rows: list[Judged], select: Callable[[list[Judgement]], list[Judgement]]) -> Iterator[Judged]:
+def _selected(rows: list[Judged], select: Callable[[list[Judgement]], list[Judgement]]) -> list[Judged]:
     """``rows`` with the verdicts that ``select`` gives."""
-    for row, judged in zip(rows, select([row.judgement for row in rows]), strict=True):
-        changed = row.judgement.candidate != judged.candidate
-        yield Judged(row.id, {**row.record, **_texts(judged)}, judged, row.repaired or changed)
+    return [
+        Judged(
+            row.id,
+            {**row.record, **_texts(judged)},
+            judged,
+            row.repaired or row.judgement.candidate != judged.candidate,
+        )
+        for row, judged in zip(rows, select([row.judgement for row in rows]), strict=True)
+    ]
 
 
 def _texts(judged: Judgement) -> dict[str, str]:
