@@ -8,9 +8,9 @@ import pytest
 from alpaca_rouge import RougeOptions
 from alpaca_rouge.filter import Rouge
 from alpaca_rouge.index import RougeIndex
+from alpaca_rouge.pairs import LONG
 from alpaca_rouge.rule import Need, fmeasure
 from alpaca_rouge.tokens import rouge_tokens
-from alpaca_rouge.pairs import LONG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score import rouge_scorer, tokenize
@@ -199,7 +199,7 @@ def test_the_work_stays_small():
         if rouge.judge(Candidate(text, "", "")) == Keep():
             rouge.kept(Example(text, "", "", id=str(i)))
     assert len(rouge.index) > 3000
-    assert rouge.index.comparisons / len(texts) < 5.2  # measured 5.1; with the order turned round 1,207
+    assert rouge.index.comparisons / len(texts) < 5.5  # measured 5.4; a wrong order multiplies it
 
 
 # -- scripts
