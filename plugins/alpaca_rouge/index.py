@@ -58,6 +58,11 @@ class RougeIndex:
     def comparisons(self) -> int:
         return self._kept.comparisons
 
+    @property
+    def compiled(self) -> bool:
+        """Does compiled code do the work by now?"""
+        return not isinstance(self._kept, Pairs)
+
     def find(self, tokens: Sequence[str]) -> Match | None:
         """A kept text whose F with ``tokens`` is above the threshold; None if there is none.
 
