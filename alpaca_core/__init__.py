@@ -5,6 +5,7 @@ These names are the public API: what a plugin may import.
 
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped, TeacherError
 from alpaca_core.hookspecs import hookimpl
+from alpaca_core.markers import no_input
 from alpaca_core.protocols import BatchTeacher, ChatTemplate, Filter, LocalTeacher, Prompt, Teacher, Trainer
 from alpaca_core.records import (
     BatchStatus,
@@ -68,5 +69,6 @@ __all__ = [
     "Usage",
     "Verdict",
     "hookimpl",
+    "no_input",
     "unicode_tokens",
 ]

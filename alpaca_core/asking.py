@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 
-from alpaca_core.errors import AlpacaError, TeacherError
+from alpaca_core.errors import AlpacaError, Stopped, TeacherError
 from alpaca_core.ledger import Ledger
-from alpaca_core.pacing import Pacer, Turn
+from alpaca_core.pacing import PATIENCE, Pacer, Turn
 from alpaca_core.protocols import Teacher
 from alpaca_core.records import Request
 from alpaca_core.store import Store
@@ -20,7 +21,7 @@ class Asker:
     """Asks requests of one teacher, and journals whatever happens before anything else is done with it.
 
     ``timeout`` is in seconds, None for a teacher that may take its time. ``proven`` says that the teacher has answered
-    this run before.
+    this run before; ``alone`` that no other request may be asked before this one is settled.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Asker:
         attempts: int,
         timeout: float | None,
         proven: bool = False,
+        alone: Callable[[Request], bool] = lambda _: False,
     ) -> None:
         self._teacher = teacher
         self._store = store
@@ -41,6 +43,8 @@ class Asker:
         self._attempts = attempts
         self._timeout = timeout
         self._proven = proven
+        self._alone = alone
+        self._passed = -1 if proven else 0  # the successes there were when a request that was alone was given up
         self._syncing = asyncio.Lock()
         self._journalled = self._synced = 0  # replies, and those of them that the disk has
         self.closing = False  # send nothing more; what is in flight may come home
@@ -76,11 +80,17 @@ class Asker:
                 return False
             if error.kind == "bad_request":
                 return self._give_up(request, error)
-            if error.kind == "rate_limit" or (error.kind == "overloaded" and error.retry_after is not None):
-                # The provider is busy: that is nobody's fault, and uses up no try.
+            if _is_busy(error):  # that is nobody's fault, and uses up no try
                 await self._wait(self._pacer.slow_down(turn, error), worst)
                 continue
-            self._pacer.failed(turn, error)
+            try:
+                self._pacer.failed(turn, error)
+            except Stopped:
+                if not self._alone(request) or self._pacer.successes == self._passed:
+                    raise
+                # Nothing else may be asked whose success would tell this from an outage: patience has to.
+                self._passed = self._pacer.successes
+                return self._give_up(request, error)
             self.failures[request.k] = self.failures.get(request.k, 0) + 1
             # While nothing at all succeeds it is an outage, which must not use up a request's tries.
             if self._pacer.successes > others:
@@ -146,9 +156,7 @@ class Asker:
                         hint="This is a fault of the teacher's plugin: --debug shows where.",
                     ) from exc
                 else:
-                    counted = reply.usage.prompt_tokens or reply.usage.completion_tokens
-                    # A server that reports no usage may still bill: what it cannot be shown is counted at its worst.
-                    spent = self._ledger.cost(reply.usage) if counted else worst
+                    spent = self._ledger.bill(reply, worst)
                     self._store.answered(attempt, request.k, reply, spent)
                     await self._on_disk()
                     self._proven = True
@@ -162,3 +170,9 @@ class Asker:
                 self._pacer.done(turn)
         finally:
             self._ledger.settle(worst, spent if journalled else 0.0)
+
+
+def _is_busy(error: TeacherError) -> bool:
+    """Whether the provider asks to come back later."""
+    wait = error.retry_after
+    return error.kind == "rate_limit" or (wait is not None and (error.kind == "overloaded" or wait > PATIENCE))

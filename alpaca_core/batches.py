@@ -233,8 +233,7 @@ class Batches:
                 continue  # it was taken before a kill, or is not ours
             attempt, reserved = taken.waiting.pop(k)
             if isinstance(result, Completion):
-                counted = result.usage.prompt_tokens or result.usage.completion_tokens
-                cost = self._ledger.cost(result.usage, batch=True) if counted else reserved
+                cost = self._ledger.bill(result, reserved, batch=True)
                 answers.append((attempt, k, result, cost))
                 self._ledger.settle(reserved, cost)
                 taken.settled.add(k)
@@ -254,11 +253,13 @@ class Batches:
         said = self.status.note if self.status else ""
         self._erred = set(taken.errors)
         answered, tries = self._store.answered_any(), dict(self._store.rows(_TRIES))
+        # No other may be asked beside a request that is alone in its batches: they have to do.
+        alone = batch.total == 1 and answered and self._fruitless + 1 >= self._attempts
         failed = [
             (k, f"{error.kind}: {error.message}")
             for k, error in taken.errors.items()
             if (error.kind == "bad_request" and answered)
-            or (error.kind not in FATAL and tries.get(k, 0) >= self._attempts)
+            or (error.kind not in FATAL and (alone or tries.get(k, 0) >= self._attempts))
         ]
         self._not_taken(replace(batch, waiting=taken.waiting), "expired", said, failed)
         taken.settled.update(k for k, _ in failed)

@@ -1,26 +1,25 @@
-"""Dataset files: read with every mistake named, written whole or not at all.
+"""Datasets: rows of instruction, input and output, read with every mistake named, written whole or not at all.
 
 The format is Stanford Alpaca's: one JSON list of ``{"instruction": ..., "input": ..., "output": ...}``, indented by
-four (``alpaca_data.json`` of github.com/tatsu-lab/stanford_alpaca). JSON Lines, an object a line, is read as well.
+four (``alpaca_data.json`` of github.com/tatsu-lab/stanford_alpaca). ``datafiles`` has the other formats.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from alpaca_core import datafiles
+from alpaca_core.datafolders import data_files
 from alpaca_core.errors import ConfigError
-from alpaca_core.jsonfiles import decode, no_object, no_text
-from alpaca_core.jsonfiles import records as read_json
+from alpaca_core.jsonfiles import no_object, no_text
 from alpaca_core.records import Example
 
-_IN_A_RUN = "alpaca_data.json"
 _HINT = 'A row looks like {"instruction": "...", "input": "", "output": "..."}'
 _MOST_PROBLEMS = 20
 
@@ -31,24 +30,41 @@ def read_rows(path: Path) -> list[Example]:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The rows of ``path``, a JSON list, a JSON Lines file or a run folder, in their order and with all their keys.
+    """The rows of ``path`` in their order: see ``each_record``."""
+    return list(each_record(path))
 
-    A missing or null ``input`` becomes empty; texts may be empty. Raises ConfigError when the file cannot be read;
-    its ``problems`` name each mistake with its row (or, in JSON Lines, its line) and field, twenty at most.
+
+def each_record(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of ``path``, with all their keys, one after the other as they are read.
+
+    ``path`` is a data file (JSON list, JSON Lines, CSV, Parquet, Arrow), a run folder or a dataset folder. A missing or
+    null ``input`` becomes empty; texts may be empty. Raises ConfigError when there are no such files, and, at the end,
+    when there were mistakes: ``problems`` name each with its line or row and its field, twenty at most. No row comes
+    after the first mistake, so what was made of the rows before must not be used until the end is reached.
     """
-    path = path / _IN_A_RUN if path.is_dir() else path
-    rows: list[dict[str, Any]] = []
+    return _checked(path, data_files(path))
+
+
+def _checked(path: Path, files: list[Path]) -> Iterator[dict[str, Any]]:
     problems: list[str] = []
-    for place, record in read_json(_text(path)):
-        mistakes = _mistakes(record)
-        problems += (f"{place}: {mistake}" for mistake in mistakes)
-        if not mistakes:
-            rows.append(record | {"input": record.get("input") or ""})
+    more, keys = 0, ""
+    for file in files:
+        name = f"{file.name} " if len(files) > 1 else ""
+        for place, record in datafiles.records(file):
+            mistakes = _mistakes(record)
+            for mistake in mistakes:
+                if len(problems) < _MOST_PROBLEMS:
+                    problems.append(f"{name}{place}: {mistake}")
+                else:
+                    more += 1
+            if not keys and isinstance(record, dict) and not {"instruction", "output"} <= record.keys():
+                keys = f". The keys of {name}{place} are: {', '.join(map(repr, record))}"
+            if not problems:
+                yield record | {"input": record.get("input") or ""}
     if problems:
-        more = len(problems) - _MOST_PROBLEMS
-        shown = problems[:_MOST_PROBLEMS] + ([f"… and {more:,} more"] if more > 0 else [])
-        raise ConfigError(f"The rows of {path} cannot be used:", problems=shown, hint=_HINT)
-    return rows
+        shown = [*problems, f"… and {more:,} more"] if more else problems
+        title = path if len(files) > 1 else files[0]
+        raise ConfigError(f"The rows of {title} cannot be used:", problems=shown, hint=_HINT + keys)
 
 
 def example(record: Mapping[str, Any], number: int) -> Example:
@@ -72,12 +88,11 @@ def write_rows(path: Path, rows: Iterable[Example], *, labels: bool = False) -> 
     write_records(path, records)
 
 
-def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``records`` with all their keys: JSON Lines where ``path`` ends in ``.jsonl``, else Stanford's list."""
-    if path.suffix == ".jsonl":
-        write_jsonl(path, records)
-    else:
-        write_text(path, json.dumps(records, indent=4))
+def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write ``records`` with all their keys, in the format of the suffix (see ``datafiles``)."""
+    with datafiles.writers(path) as [writer]:
+        for record in records:
+            writer.write(record)
 
 
 def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
@@ -87,18 +102,8 @@ def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, in UTF-8, whole or not at all: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            # Half a surrogate pair, which a teacher may write, has no UTF-8; \udXXX is its JSON escape.
-            file.write(text.encode("utf-8", "backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with datafiles.unfinished(path) as [file]:
+        file.write(datafiles.encoded(text))
 
 
 def split(rows: Sequence[Example], heldout: int, seed: int) -> tuple[list[Example], list[Example]]:
@@ -120,14 +125,6 @@ def split(rows: Sequence[Example], heldout: int, seed: int) -> tuple[list[Exampl
 
 def _hash(seed: int, id: str) -> bytes:
     return hashlib.sha256(f"{seed}:{id}".encode("utf-8", "backslashreplace")).digest()
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as exc:
-        raise ConfigError(f"There is no file {path} to read rows from.", hint="Check the path.") from exc
-    return decode(data, f"The rows of {path}")
 
 
 def _mistakes(record: Any) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import sqlite3
 import tomllib
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -20,6 +19,7 @@ from alpaca_core.ledger import Ledger
 from alpaca_core.pipeline import Parts
 from alpaca_core.protocols import BatchTeacher
 from alpaca_core.records import Request, Usage
+from alpaca_core.reuse import opened
 from alpaca_core.runs import CONFIG, JOURNAL, identity
 from alpaca_core.schema import VERSION
 from alpaca_core.seeds import seeds_hash
@@ -180,6 +180,10 @@ def _stored(config: Config, parts: Parts, folder: Path | None) -> tuple[list[Mea
         if told is None:
             return [], 0.0, notes
         if {**wanted, **asked} != wanted:
+            if told.spent == 0 and not (
+                told.yields.replies or told.waiting
+            ):  # nothing to keep: a generation starts anew there
+                return [], 0.0, notes
             return [], 0.0, [f"{folder} holds another run: choose another folder (--out), or start over (--fresh)"]
         if _filters((folder / CONFIG).read_text(encoding="utf-8")) != _filters(to_toml(config)):
             notes.append("the stored replies were judged by other filters, so their yield may change")
@@ -195,10 +199,8 @@ def _stored(config: Config, parts: Parts, folder: Path | None) -> tuple[list[Mea
 def _read(folder: Path, notes: list[str]) -> tuple[Measured | None, dict[str, Any]]:
     """What the journal in ``folder`` tells, and of which run it is. None, and a remark, where it cannot be read."""
     path = folder / JOURNAL
-    # Without a write-ahead log nobody is writing, and the file can be read without leaving anything beside it.
-    mode = "mode=ro" if path.with_name(f"{JOURNAL}-wal").exists() else "mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as db:
+        with opened(path) as db:
             facts = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('version', 'identity')").fetchall())
             if facts.get("version") != VERSION:
                 raise sqlite3.DatabaseError("it is of another version of alpacakit")

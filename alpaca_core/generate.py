@@ -15,7 +15,6 @@ import contextlib
 import json
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -34,6 +33,7 @@ from alpaca_core.progress import Progress
 from alpaca_core.protocols import Prompt, Teacher
 from alpaca_core.records import Example, Request, Seed
 from alpaca_core.replies import LAST, Replies, Taken
+from alpaca_core.signals import Signals
 from alpaca_core.store import Store
 
 PRIOR = 4  # the yield starts as if this many replies had given every row asked for: optimistic, so it asks for less
@@ -84,6 +84,7 @@ class _Generation:
             attempts=settings.attempts,
             timeout=settings.timeout,
             proven=plan.store.answered_any(),
+            alone=self.is_alone,
         )
         self.batches = Batches(
             plan.teacher,
@@ -118,7 +119,7 @@ class _Generation:
             self.learnt = json.loads(plan.store.get("learnt") or "{}")
             plan.teacher.learnt.update(self.learnt)
         self.items = max(1, self.request(0).items)
-        with _signals(self.interrupt):
+        with Signals(self.interrupt):
             async for _ in self.replies.judge_settled():
                 pass
             self.replies.recent.clear()
@@ -136,7 +137,8 @@ class _Generation:
                     self.remember()
                     if self.trouble is None:
                         async for _ in self.replies.judge_settled():
-                            if not self.yields_nothing():
+                            # A batch takes hours: it is put together when all that is here is judged.
+                            if not self.plan.settings.batch and not self.yields_nothing():
                                 self.send_due()
                 except Exception as exc:  # what is in flight is paid: it comes home before anything is said
                     self.trouble = self.trouble or exc
@@ -151,10 +153,12 @@ class _Generation:
         return self.progress()
 
     async def prepare(self) -> None:
-        """Before the first request of this start: what the teacher itself has to say."""
+        """Before the first request of this start: what is missing, and what the teacher itself has to say."""
         if self.prepared or not self.need() or self.asker.closing:
             return
         self.prepared = True
+        if hasattr(self.plan.teacher, "check"):
+            self.plan.teacher.check()
         if hasattr(self.plan.teacher, "prepare"):
             for note in await self.plan.teacher.prepare():
                 self.plan.on_note(note)
@@ -207,7 +211,9 @@ class _Generation:
         teacher, ledger = self.plan.teacher, self.plan.ledger
         chosen: list[Request] = []
         size, reserved = 0, 0.0
-        for request in self.due(extra=self.batches.erred(self.replies.frontier)):
+        # One beside a request that has erred, whatever is here already: it tells a poisoned request from an outage.
+        beside = max(0, len(self.replies.settled) + 2 - self.need()) if self.batches.erred(self.replies.frontier) else 0
+        for request in self.due(extra=beside):
             size += len(json.dumps(asdict(request))) + 1024  # what the provider's form adds is much less
             worst = ledger.worst(request, batch=True)
             full = len(chosen) == self.batches.most or size > teacher.batch_bytes
@@ -234,6 +240,10 @@ class _Generation:
             yield self.request(k)
             k += 1
             asked += 1
+
+    def is_alone(self, request: Request) -> bool:
+        """Whether no other request may be asked before ``request`` is settled: the prompt looks at kept rows."""
+        return self.plan.prompt.uses_kept and request.k == self.replies.frontier and len(self.tasks) == 1
 
     def start(self, work: Coroutine[Any, Any, set[int]]) -> None:
         """Have a batch asked or waited for."""
@@ -289,7 +299,8 @@ class _Generation:
 
     def need(self) -> int:
         """How many replies the missing rows need, at the measured yield and a tenth more."""
-        rows_per_reply = (self.replies.kept + PRIOR * self.items) / (self.replies.judged + PRIOR)
+        own = self.replies.yields  # replies taken over say nothing of this teacher
+        rows_per_reply = (own.rows + PRIOR * self.items) / (own.replies + PRIOR)
         return math.ceil(1.1 * self.replies.missing / rows_per_reply)
 
     # ── how it stands, how it ends ─────────────────────────────────────────────────────────────────────────────
@@ -333,7 +344,8 @@ class _Generation:
     def explain(self) -> None:
         """Raise what ended the run before its target."""
         replies = self.replies
-        have = f"{replies.kept:,} of {self.plan.settings.num_examples:,} rows are kept"
+        target = self.plan.settings.num_examples
+        have = f"{replies.kept:,}{'' if target is None else f' of {target:,}'} rows are kept"
         again = "Run the same command again to go on."
         if self.plan.store.open_batches() and not isinstance(self.trouble, Stopped):  # which says it better
             again = "The batch goes on at the provider: run the same command again to collect it."
@@ -370,29 +382,3 @@ class _Generation:
             hint=f"Most candidates were rejected by '{top}' ({replies.rejected.get(top, 0):,}): see rejected.jsonl,"
             " and change the filter, the prompt or the seed tasks.",
         )
-
-
-class _signals:
-    """SIGINT and SIGTERM end the asking politely while this is entered; a second SIGINT interrupts at once."""
-
-    def __init__(self, interrupt: Callable[[int], None]) -> None:
-        self._interrupt = interrupt
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return  # whoever runs us there deals with signals
-        loop = asyncio.get_running_loop()
-        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        loop.add_signal_handler(signal.SIGINT, self._first)
-        loop.add_signal_handler(signal.SIGTERM, self._interrupt, signal.SIGTERM)
-
-    def _first(self) -> None:
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, self._before[signal.SIGINT])
-        self._interrupt(signal.SIGINT)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            asyncio.get_running_loop().remove_signal_handler(number)
-            signal.signal(number, handler)

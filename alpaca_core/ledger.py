@@ -7,7 +7,7 @@ import unicodedata
 from fractions import Fraction
 
 from alpaca_core.errors import ConfigError
-from alpaca_core.records import Price, Request, Usage
+from alpaca_core.records import Completion, Price, Request, Usage
 from alpaca_core.store import Store
 
 DEFAULT_BUDGET = 5.0  # dollars, where the price is known and no budget was given
@@ -82,12 +82,18 @@ class Ledger:
         costs = []
         for attempt, k, answered, batch in store.unpriced():
             found = store.reply(k) if answered else None
-            usage = found[1].usage if found else Usage()
-            counted = usage.prompt_tokens or usage.completion_tokens
-            cost = self.cost(usage, batch=batch) if counted else self.worst(store.request(k), batch=batch)
+            worst = self.worst(store.request(k), batch=batch)
+            cost = self.bill(found[1], worst, batch=batch) if found else worst
             costs.append((cost or 0.0, attempt))
         store.priced(costs)
         self._spent = Fraction(store.totals().cost or 0)
+
+    def bill(self, reply: Completion, worst: float | None, *, batch: bool = False) -> float | None:
+        """What ``reply`` cost, asked alone or in a ``batch``: ``worst`` where the server does not count its tokens. It
+        may bill them all the same."""
+        used = reply.usage
+        counted = used.completion_tokens or (used.prompt_tokens and not reply.text)
+        return self.cost(used, batch=batch) if counted else worst
 
     def cost(self, usage: Usage, *, batch: bool = False) -> float | None:
         """What a reply of ``usage`` cost, asked alone or in a ``batch``."""

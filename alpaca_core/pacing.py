@@ -119,7 +119,7 @@ class Pacer:
         """
         self._remember(error)
         explained = self._allowance.refused(turn.taken, error.limits)
-        asked = self._backoff() if error.retry_after is None else error.retry_after
+        asked = error.retry_after or self._backoff()  # 0 is what some servers round to: no answer
         if asked > PATIENCE:
             raise Stopped(
                 f"The provider asks to wait {asked / 60:.0f} minutes: {error.message}",

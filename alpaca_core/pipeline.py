@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any, Protocol
 
 from alpaca_core.account import account
@@ -97,6 +98,8 @@ def make_parts(config: Config, *, to_ask: bool = True) -> Parts:
     assert config.teacher is not None and config.prompt is not None
     seeds = read_seeds(Path(config.generation.seed_tasks) if config.generation.seed_tasks else None)
     prompt = config.prompt.build()
+    if to_ask:
+        prompt.request(0, Random(), seeds, ())  # a prompt that lacks something says so now
     chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
     teacher, price = make_teacher(config, to_ask=to_ask)
     Ledger(price, config.generation.budget)  # refuses a budget that cannot be kept
@@ -106,6 +109,12 @@ def make_parts(config: Config, *, to_ask: bool = True) -> Parts:
             hint="Leave out --batch, or choose another teacher.",
         )
     return Parts(seeds, teacher, price, prompt, chain)
+
+
+def has_replies(config: Config, out: Path, *, fresh: bool = False) -> bool:
+    """Whether a run in ``out`` has stored replies to begin with. They may do: what asking takes, such as a key, is then
+    looked for when something is missing."""
+    return bool(config.generation.sources) or ((out / JOURNAL).exists() and not fresh)
 
 
 def open_run(config: Config, parts: Parts, out: Path, *, fresh: bool = False) -> RunFolder:
@@ -125,6 +134,8 @@ def generate_stage(
     """
     store = folder.store
     heldout = heldout or (folder.path / HELDOUT).exists()  # what was set aside once stays so
+    if not store.sources():
+        check_sources(config.generation.sources, folder.path)
     take_over(store, config.generation.sources)
     before = store.totals()
     ledger = Ledger(parts.price, config.generation.budget, before.cost)
@@ -180,8 +191,11 @@ def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: floa
     train, held_out = split(rows, config.evaluation.heldout, config.seed) if heldout else (rows, [])
     data = folder.path / DATA
     before = data.read_bytes() if data.exists() else b""
+    old = read_summary(folder.path)
+    stages = {stage: old.pop(stage) for stage in ("training", "evaluation") if stage in old}
+    if stages:  # what was made of other rows is void, also if this process ends between the two files
+        write_summary(folder.path, old)
     write_rows(data, train)
-    old = read_summary(folder.path) if data.read_bytes() == before else {}  # what was made of other rows is void
     if heldout:
         write_rows(folder.path / HELDOUT, held_out, labels=True)
     write_jsonl(folder.path / REJECTED, folder.store.rejected())
@@ -207,7 +221,7 @@ def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: floa
             **({"learnt": json.loads(learnt)} if (learnt := folder.store.get("learnt")) else {}),
             **({"sources": sources} if (sources := described(folder.store)) else {}),
         },
-        **{stage: old[stage] for stage in ("training", "evaluation") if stage in old},
+        **(stages if data.read_bytes() == before else {}),
     }
     write_summary(folder.path, summary)
     return Outcome(summary, train, held_out)
@@ -251,7 +265,7 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
         config.trainer.spec.require()
         host.find("teacher", "transformers").require()
         check_trainer(config, train_job(config, out / DATA, out))
-    parts = make_parts(config)
+    parts = make_parts(config, to_ask=not has_replies(config, out, fresh=fresh))
     with open_run(config, parts, out, fresh=fresh) as folder:
         watch.stage("generate")
         outcome = generate_stage(config, host, parts, folder, watch, heldout=True)

@@ -47,7 +47,8 @@ class Teacher(Protocol):
     """Answers requests. Optional besides:
 
     * ``price() -> Price | None``: the provider's price for the chosen model.
-    * ``check()`` raises what is missing, such as a key, before anything is written or sent.
+    * ``check()`` raises what is missing, such as a key, before anything is sent; in a new folder, before anything is
+      written. May be called more than once.
     * ``async prepare() -> list[str]``, called once before the first request: what people should know, such as the day
       on which the model is shut down. Raises TeacherError where a request would fail the same way.
     * ``learnt: dict[str, Any]``: the parameters that the model turned out not to take, by name, with the value that is

@@ -21,13 +21,13 @@ from alpaca_core.runs import CONFIG, JOURNAL
 from alpaca_core.schema import UPGRADES, VERSION
 from alpaca_core.sources import Setting
 from alpaca_core.store import Store
-from alpaca_core.validation import build
+from alpaca_core.validation import build, files
 
 
 def check_sources(folders: Sequence[str], out: Path) -> None:
     """Raises ConfigError unless each of ``folders`` holds a run with replies, and none of them is ``out``."""
     problems = [f"{folder}: {trouble}" for folder in folders if (trouble := _trouble(Path(folder), out))]
-    if len(set(folders)) < len(folders):
+    if len({Path(folder).resolve() for folder in folders}) < len(folders):
         problems.append("the same folder is named twice")
     if problems:
         raise ConfigError("Cannot take replies over:", problems=problems, hint="Name run folders: --from DIR")
@@ -40,10 +40,12 @@ def _trouble(folder: Path, out: Path) -> str:
     if folder.resolve() == out.resolve():
         return "the folder of this very run, which judges its replies anew by itself"
     try:
-        with _opened(folder / JOURNAL) as source:
+        with opened(folder / JOURNAL) as source:
             (version,) = source.execute("SELECT max(value) FROM meta WHERE key = 'version'").fetchone()
             if version not in (VERSION, *UPGRADES):
                 return f"another version of alpacakit wrote its {JOURNAL}"
+            if version == VERSION and source.execute("SELECT 1 FROM batches WHERE ended IS NULL").fetchone():
+                return "a batch of it is still at the provider: run it once more to collect that first"
             return "" if source.execute("SELECT 1 FROM replies LIMIT 1").fetchone() else "it holds no replies"
     except sqlite3.DatabaseError as exc:
         return f"its {JOURNAL} cannot be read: {exc}"
@@ -64,7 +66,7 @@ def take_over(store: Store, folders: Sequence[str]) -> None:
                 number += 1
                 name = f"{folder.resolve().name}-{number}"
             names.add(name)
-            with _opened(folder / JOURNAL) as source:
+            with opened(folder / JOURNAL) as source:
                 _copy(source, store, folder, name)
 
 
@@ -94,13 +96,17 @@ def described(store: Store) -> list[dict[str, Any]]:
     return found
 
 
-def _opened(path: Path) -> Any:
-    return closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+def opened(path: Path) -> Any:
+    """The journal of another run, to be read only and closed."""
+    # Without a write-ahead log nobody is writing, and the file can be read without leaving anything beside it.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    return closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True))
 
 
 def _copy(source: sqlite3.Connection, store: Store, folder: Path, name: str) -> None:
     source.row_factory = sqlite3.Row
     try:
+        source.execute("BEGIN")  # one view of it, also while its own run is writing
         until = source.execute("SELECT max(k) + 1 FROM replies").fetchone()[0] or 0
         (identity,) = source.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
         (unknown, cost) = source.execute(
@@ -139,7 +145,10 @@ def _prompt(host: PluginHost, path: str, table: dict[str, Any]) -> Any:
     spec = host.find("prompt", table["name"])
     if spec.options is None:
         return spec.load()()
-    settings = {key: Setting(value, f"{path}/{CONFIG}", Path(path)) for key, value in table.items() if key != "name"}
+    # A file that the prompt asked with, such as a list of topics, may be gone: reading replies takes none.
+    gone = {key for key in files(spec.options) if key in table and not Path(str(table[key])).is_file()}
+    wanted = table.keys() - gone - {"name"}
+    settings = {key: Setting(table[key], f"{path}/{CONFIG}", Path(path)) for key in table if key in wanted}
     options, problems = build(spec.options, settings, "prompt")
     if problems:
         raise ConfigError(f"The prompt of {path} cannot be used here:", problems=problems)

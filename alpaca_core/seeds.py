@@ -14,11 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from alpaca_core.errors import ConfigError
-from alpaca_core.jsonfiles import decode, no_object, no_text, records
+from alpaca_core.jsonfiles import no_object, no_text, records
 from alpaca_core.records import Seed
 
 _BUNDLED = "seed_tasks.jsonl"
@@ -35,12 +36,12 @@ def read_seeds(path: Path | None) -> list[Seed]:
     Raises ConfigError when the file cannot be read or holds no task; its ``problems`` name every mistake with its
     line (or, in a list, its row) and field.
     """
-    text = _text(path)
+    data = _data(path)
     where = str(path) if path else f"the bundled {_BUNDLED}"
     problems: list[str] = []
     seeds: list[Seed] = []
     places: dict[str, str] = {}  # id -> where it was first seen
-    for number, (place, record) in enumerate(records(text), start=1):
+    for number, (place, record) in enumerate(records(BytesIO(data)), start=1):
         seed = _seed(record, f"row_{number}")
         if isinstance(seed, Seed) and seed.id in places:
             seed = [f"id: {seed.id!r} is already the id of {places[seed.id]}"]
@@ -66,9 +67,9 @@ def seeds_hash(seeds: list[Seed]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _text(path: Path | None) -> str:
+def _data(path: Path | None) -> bytes:
     try:
-        data = (files("alpaca_core") / _BUNDLED if path is None else path).read_bytes()
+        return (files("alpaca_core") / _BUNDLED if path is None else path).read_bytes()
     except FileNotFoundError as exc:
         raise ConfigError(
             f"There is no file {path} to read seed tasks from.",
@@ -76,7 +77,6 @@ def _text(path: Path | None) -> str:
         ) from exc
     except OSError as exc:
         raise ConfigError(f"The seed tasks in {path} cannot be read: {exc.strerror}.") from exc
-    return decode(data, f"The seed tasks in {path}")
 
 
 def _seed(record: Any, default_id: str) -> Seed | list[str]:

@@ -1,7 +1,7 @@
 """run.db: the journal of a run. Every request, every reply as received, every verdict, every cent, in SQLite.
 
-A reply is committed (WAL, ``synchronous=FULL``) before anything else is done with it, so a process killed at any
-moment loses at most what was in flight. Everything downstream of the replies can be computed again from here.
+A reply is committed, and the disk has it, before anything else is done with it: a process killed at any moment, or a
+power cut, loses at most what was in flight. Everything downstream of the replies can be computed again from here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Store:
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute(
+                "PRAGMA synchronous = NORMAL"
+            )  # commits reach the system; ``sync`` brings them to the disk
             if new or not self._has_schema():
                 self._change(SCHEMA)
             elif changes := UPGRADES.get(self.get("version") or ""):
@@ -45,7 +47,7 @@ class Store:
 
     def _change(self, statements: str) -> None:
         """Bring the tables to this version, all at once or not at all."""
-        with self:
+        with self._quickly():
             for statement in statements.split(";\n"):
                 self._db.execute(statement)
             self.set("version", VERSION)
@@ -62,23 +64,26 @@ class Store:
         return self._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0] == 1
 
     def __enter__(self) -> Store:
-        """A transaction: what is written inside is committed together, or not at all."""
+        """A transaction: what is written inside is committed together, or not at all, and the disk has it then."""
         self._db.execute("BEGIN IMMEDIATE")
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            self.sync()
 
     @contextmanager
     def _quickly(self) -> Iterator[None]:
         """A transaction that does not wait for the disk. What it wrote outlives this process, however that ends; a
-        power cut it outlives once ``sync`` has returned, or the next transaction of the other kind has ended."""
-        self._db.execute("PRAGMA synchronous = NORMAL")
+        power cut it outlives once ``sync`` has returned."""
+        self._db.execute("BEGIN IMMEDIATE")
         try:
-            with self:
-                yield
-        finally:
-            self._db.execute("PRAGMA synchronous = FULL")
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     def sync(self) -> None:
         """Wait until the disk has what was written so far. Takes milliseconds, and may be called in a thread."""

@@ -49,6 +49,11 @@ def build(cls: type, settings: Mapping[str, Setting], table: str) -> tuple[Any, 
         left = {name: value for name, value in left.items() if name not in wrong}
 
 
+def files(cls: type) -> set[str]:
+    """The fields of the dataclass ``cls`` that name files."""
+    return {name for name, hint in get_type_hints(cls).items() if {Path, FileName} & set(_members(hint))}
+
+
 def _mistakes(error: Any, values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Pairs of field (empty: none in particular) and what is wrong."""
     message = re.sub(r"^(Value error|Assertion failed), |^Input (?=should)", "", error["msg"])
@@ -81,7 +86,7 @@ def _typed(setting: Setting, hint: Any) -> Any:
     if any(member in (Path, FileName) for member in _members(hint)) and isinstance(value, str):
         return file_name(dataclasses.replace(setting, value=value))
     if isinstance(value, list | tuple):
-        files = any(FileName in get_args(member) for member in _members(hint))
+        files = any({FileName, Path} & set(get_args(member)) for member in _members(hint))
         return [
             file_name(dataclasses.replace(setting, value=item)) if files and isinstance(item, str) else item
             for item in value
@@ -98,6 +103,8 @@ def _parsed(text: str, hint: Any) -> Any:
         item = next((get_args(member)[0] for member in members if get_args(member)), str)
         parts = text.split(",") if not isinstance(value, str) or value == text else [value]
         return [_parsed(part.strip(), item) for part in parts if part.strip()]
+    if float in members and re.fullmatch(r"[+-]?(\.\d+|\d+\.)", text):
+        return float(text)  # TOML wants a digit on both sides of the point; people who type .5 do not
     texts = (str, Path, FileName)
     if isinstance(value, str) or any(member in texts or isinstance(member, str) for member in members):
         # 2024 may be the name of a model, but "2024" in quotes need not keep them.

@@ -61,6 +61,11 @@ def learn(server, *, times=1, **values):
             {"effort": "low"},
             {"output_config.effort": "medium"},
         ),
+        (
+            "output_config.effort: Input should be 'low', 'medium' or 'high'",
+            {"effort": "xhigh"},
+            {"output_config.effort": "high"},
+        ),
         ("This model does not support the effort parameter.", {"effort": "low"}, {"output_config.effort": None}),
         ("output_config.format.schema: 'minItems' is not supported", {}, {"output_config.format": None}),
         ("'claude-x' does not support output format.", {}, {"output_config.format": None}),

@@ -131,18 +131,22 @@ def test_errors_have_their_kinds():
         errored(3, "Your credit balance is too low to access the Anthropic API."),
         errored(4, "prompt is too long: 201000 tokens > 200000 maximum"),
         row(5, message={"content": 3}),
-        row(6, type="expired"),
-        row(7, type="canceled"),
+        errored(6, "model: claude-nobody", "not_found_error"),
+        errored(7, "This workspace may not use the model", "permission_error"),
+        row(8, type="expired"),
+        row(9, type="canceled"),
     ]
     with script({RESULTS: lines(*rows)}) as server:
         found, learnt = with_teacher(server, results)
     assert found.pop(0) == Completion("answer 0", "stop", Usage(5, 7), "claude-haiku-5-5", "msg_1")
     assert {k: one.kind for k, one in found.items()} == {
         1: "server",
-        2: "server",
+        2: "overloaded",
         3: "quota",
         4: "bad_request",
         5: "server",
+        6: "not_found",
+        7: "permission",
     }
     assert learnt == {} and "prompt is too long" in found[4].message
 

@@ -17,15 +17,18 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
 # is a command.
 LAYERS = """
-    records errors tokens settings schema yields
+    records errors tokens markers settings schema yields signals
     specs protocols
     hookspecs
     __init__
-    jsonfiles entries
+    jsonfiles entries csvfiles datafolders
+    arrowfiles
+    datafiles
     plugins seeds store dataset buckets evaluate local progress
     ledger account pacing
     sources asking judging steplog
     replies batches
+    refilter
     validation
     config
     generate runs
@@ -42,7 +45,7 @@ LAYERS = """
 RANK = {name: rank for rank, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 
 NEVER_IN_CORE = {"torch", "transformers", "accelerate", "sentencepiece", "numpy", "openai", "anthropic", "httpx"}
-NOT_AT_MODULE_LEVEL = NEVER_IN_CORE | {"rich", "pydantic", "rapidfuzz", "packaging"}
+NOT_AT_MODULE_LEVEL = NEVER_IN_CORE | {"rich", "pydantic", "rapidfuzz", "packaging", "pyarrow"}
 
 
 def imports(path: Path, *, top_only: bool = False) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from alpaca_core import AlpacaError, ConfigError, MissingError
 from alpaca_core.config import STAGES, Config, load_config, to_toml, toml_value
 from alpaca_core.plugins import PluginHost
 from alpaca_core.settings import FLAGS, TABLES, is_secret, known_keys, without_userinfo
+from alpaca_core.sources import Setting
+from alpaca_core.validation import build
 
 PLUGIN = """
 from dataclasses import dataclass, field
@@ -250,6 +252,8 @@ def test_alpacakit_config_names_the_file(load: Loader) -> None:
         ("teacher.record", "/x/y.jsonl", Path("/x/y.jsonl")),
         ("generation.budget", "inf", math.inf),
         ("generation.budget", "2.5", 2.5),
+        ("generation.budget", ".5", 0.5),
+        ("generation.budget", "5.", 5.0),
     ],
 )
 def test_text_is_read_as_its_key_needs_it(key: str, text: str, value: Any, load: Loader) -> None:
@@ -268,6 +272,20 @@ def test_a_file_name_starts_from_the_file_that_holds_it(load: Loader) -> None:
     assert config.teacher.options.record == load.folder / "r.jsonl"
     flagged = load(flags={"generation.seed_tasks": "seeds.jsonl"})
     assert flagged.generation.seed_tasks == str(load.folder / "seeds.jsonl")
+
+
+def test_file_names_in_a_list_start_from_there_too() -> None:
+    @dataclass(frozen=True)
+    class Options:
+        files: tuple[Path, ...] = ()
+        words: tuple[str, ...] = ()
+
+    values = ["a.json", "/b.json"]
+    settings = {name: Setting(values, "a file", Path("/sub")) for name in ("files", "words")}
+    assert build(Options, settings, "filter.x") == (
+        Options(files=(Path("/sub/a.json"), Path("/b.json")), words=("a.json", "/b.json")),
+        [],
+    )
 
 
 def test_chains_unfold_in_order_with_their_options_below_the_users(load: Loader) -> None:

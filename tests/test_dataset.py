@@ -47,6 +47,19 @@ def test_records_come_back_as_they_were(tmp_path_factory, name, records):
     assert read_records(path) == records
 
 
+NESTED = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(records=st.lists(st.dictionaries(st.text(), NESTED)))
+def test_a_json_file_is_laid_out_as_the_standard_library_does(tmp_path_factory, records):
+    path = tmp_path_factory.mktemp("rows") / "rows.json"
+    write_records(path, records)
+    assert path.read_text() == json.dumps(records, indent=4)
+
+
 def test_rows_are_written_in_the_published_format(tmp_path):
     """A JSON list indented by four, ASCII with escapes, no newline at the end."""
     write_rows(tmp_path / "rows.json", ROWS)

@@ -43,7 +43,18 @@ def test_rows_end_kept_as_they_were_or_rejected_with_a_reason(data):
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report.pop("seconds") >= 0
-    assert report == {"rows": 5, "kept": 2, "rejected": {"rouge": 1, "keywords": 1, "length": 1}, "flags": {}}
+    assert report == {
+        "rows": 5,
+        "kept": 2,
+        "rejected": {"rouge": 1, "keywords": 1, "length": 1},
+        "reasons": {
+            "rouge": {"N like …": 1},
+            "keywords": {"has the word '…'": 1},
+            "length": {"N tokens, fewer than N": 1},
+        },
+        "flags": {},
+        "repaired": 0,
+    }
     assert read(data.parent / "kept.json") == RECORDS[:2]
     added = [
         {"id": "row_3", "filter": "rouge", "reason": "0.88 like row_1: Name the five largest lakes of the world."},
@@ -51,6 +62,49 @@ def test_rows_end_kept_as_they_were_or_rejected_with_a_reason(data):
         {"id": "row_5", "filter": "length", "reason": "1 tokens, fewer than 4"},
     ]
     assert read(data.parent / "no.jsonl") == [row | more for row, more in zip(RECORDS[2:], added, strict=True)]
+
+
+def test_every_row_has_its_verdict_in_a_file_of_their_own(data):
+    done = alpacakit(data, "data.json", "--filter", "length", "--out", "kept.json", "--verdicts", "said.jsonl")
+    assert done.returncode == 0, done.stderr
+    keep = {"kept": True, "filter": "", "reason": "", "flags": []}
+    reject = {"kept": False, "filter": "length", "reason": "1 tokens, fewer than 4", "flags": []}
+    assert read(data.parent / "said.jsonl") == [{"id": f"row_{n}"} | (keep if n < 5 else reject) for n in range(1, 6)]
+
+
+def test_people_see_how_often_each_reason_was_given(data):
+    done = alpacakit(data, "data.json", "--filter", "alpaca", "--out", "kept.json")
+    assert done.stdout.splitlines()[1:] == [
+        "rejected  rouge 1, keywords 1, length 1",
+        "reasons           1  rouge: N like …",
+        "                  1  keywords: has the word '…'",
+        "                  1  length: N tokens, fewer than N",
+    ]
+
+
+@pytest.mark.parametrize("name", ["kept.jsonl", "kept.csv", "kept.parquet"])
+def test_the_name_of_a_file_says_its_format(data, name):
+    """Through the format and back to JSON, nothing of these rows is lost but what CSV cannot tell from empty."""
+    assert alpacakit(data, "data.json", "--filter", "length", "--out", name).returncode == 0
+    assert alpacakit(data, name, "--filter", "length", "--out", "back.json").returncode == 0
+    absent = {"kept.jsonl": {}, "kept.csv": {"source": ""}, "kept.parquet": {"source": None}}[name]
+    assert read(data.parent / "back.json") == [row | ({} if "source" in row else absent) for row in RECORDS[:4]]
+
+
+def test_a_dataset_folder_is_filtered_by_the_split_that_is_named(data):
+    folder = data.parent / "dataset" / "data"
+    folder.mkdir(parents=True)
+    for place, row in enumerate(RECORDS[:2]):
+        (folder / f"train-{place:05}-of-00002.jsonl").write_text(json.dumps(row))
+    (folder / "test-00000-of-00001.jsonl").write_text(json.dumps(RECORDS[2]))
+    done = alpacakit(data, "dataset", "--filter", "length", "--out", "kept.json")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: dataset holds several datasets:\n  data/test\n  data/train\n"
+        "Name the one you mean, such as dataset/data/train\n"
+    )
+    assert alpacakit(data, "dataset/data/train", "--filter", "length", "--out", "kept.json").returncode == 0
+    assert read(data.parent / "kept.json") == RECORDS[:2]
 
 
 def test_only_the_named_filters_judge(data):
@@ -80,9 +134,9 @@ def test_without_a_filter_nothing_is_done(data):
     assert list(data.parent.iterdir()) == [data]
 
 
-@pytest.mark.parametrize("flag", ["--out", "--rejected"])
+@pytest.mark.parametrize("flag", ["--out", "--rejected", "--verdicts"])
 def test_no_file_is_overwritten(data, flag):
-    files = {"--out": "kept.json", "--rejected": "no.jsonl"} | {flag: "data.json"}
+    files = {"--out": "kept.json", "--rejected": "no.jsonl", "--verdicts": "said.jsonl"} | {flag: "data.json"}
     before = data.read_bytes()
     done = alpacakit(data, "data.json", "--filter", "rouge", *(word for pair in files.items() for word in pair))
     assert done.returncode == 2
@@ -101,6 +155,7 @@ def test_out_and_rejected_are_two_files(data):
         (("--filter", "rogue"), 3, "Did you mean 'rouge'?"),
         (("--filter", "rouge", "--set", "filter.rouge.threshold=3"), 2, "expected a number from 0 to 1"),
         (("--filter", "rouge", "--seed-tasks", "none.jsonl"), 2, "none.jsonl"),
+        (("--filter", "rouge", "--rejected", "no.xlsx"), 2, "Use one of .json, .jsonl, .csv, .parquet."),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(data, args, code, text):
@@ -114,4 +169,21 @@ def test_junk_rows_are_named_and_nothing_is_written(data):
     done = alpacakit(data, "data.json", "--filter", "rouge", "--out", "kept.json")
     assert done.returncode == 2
     assert "row 2: instruction: expected text, found int\n  row 2: output: missing" in done.stderr
+    assert list(data.parent.iterdir()) == [data]
+
+
+def test_a_junk_row_at_the_end_of_a_stream_leaves_nothing_written(data):
+    text = "".join(json.dumps(row) + "\n" for row in RECORDS)
+    data.with_name("rows.jsonl").write_text(text * 100 + '{"instruction": "a"}\n' * 30)
+    files = ("--out", "kept.json", "--rejected", "no.parquet", "--verdicts", "said.csv")
+    done = alpacakit(data, "rows.jsonl", "--filter", "length", *files)
+    assert done.returncode == 2
+    assert "line 501: output: missing\n" in done.stderr and "… and 10 more\n" in done.stderr
+    assert sorted(path.name for path in data.parent.iterdir()) == ["data.json", "rows.jsonl"]
+
+
+def test_a_dataset_without_rows_is_refused(data):
+    data.write_text("[]")
+    done = alpacakit(data, "data.json", "--filter", "length", "--out", "kept.json")
+    assert (done.returncode, done.stderr) == (2, "error: data.json holds no rows to filter.\n")
     assert list(data.parent.iterdir()) == [data]

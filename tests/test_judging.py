@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from alpaca_core import AlpacaError, Candidate, Example, Flag, Keep, Reject, Repair, Seed
-from alpaca_core.judging import Chain, Judgement, refilter
+from alpaca_core.judging import Chain, Judgement
 
 CANDIDATE = Candidate("Name a tree.", "", "oak", number=3, id="000012.03", label="naming")
 
@@ -24,20 +24,6 @@ class Script:
 
     def kept(self, example):
         self.told.append(example)
-
-
-class Once:
-    """Rejects an instruction that was kept before."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, str] = {}
-
-    def judge(self, candidate):
-        same = self.seen.get(candidate.instruction)
-        return Reject(f"same as {same}") if same else Keep()
-
-    def kept(self, example):
-        self.seen[example.instruction] = example.id
 
 
 def capitalise(candidate):
@@ -90,36 +76,3 @@ def test_a_filter_that_raises_is_named_with_the_candidate():
 def test_a_filter_that_gives_no_verdict_is_named_with_the_candidate():
     with pytest.raises(AlpacaError, match=r"filter 'odd' returned None for 000012\.03; expected Keep"):
         Chain([("odd", Script(lambda c: None))]).judge(CANDIDATE)
-
-
-# -- a dataset filtered again
-
-
-def records(*instructions: str) -> list[dict]:
-    return [{"instruction": text, "input": "", "output": "Yes", "source": i} for i, text in enumerate(instructions)]
-
-
-def test_every_row_ends_kept_as_it_was_or_rejected_with_its_reason():
-    rows = records("a", "b", "a", "c")
-    result = refilter(rows, Chain([("once", Once())]))
-    assert result.kept == [rows[0], rows[1], rows[3]]
-    assert result.rejected == [rows[2] | {"id": "row_3", "filter": "once", "reason": "same as row_1"}]
-    assert result.reasons() == {"once": 1}
-
-
-def test_rows_are_compared_with_seeds_only_where_seeds_are_given():
-    rows, seeds = records("a", "b"), [Seed("seed_1", "b", "", "")]
-    assert refilter(rows, Chain([("once", Once())])).kept == rows
-    assert refilter(rows, Chain([("once", Once())]), seeds).kept == rows[:1]
-
-
-def test_without_a_filter_every_row_is_kept():
-    rows = records("a", "a", "")
-    assert refilter(rows, Chain([])).kept == rows
-
-
-def test_only_a_filter_that_repairs_changes_a_row():
-    rows = [{"instruction": "Name a tree.", "input": "", "output": "oak", "source": 1}]
-    result = refilter(rows, Chain([("grammar", Script(capitalise))]))
-    assert result.kept == [{"instruction": "Name a tree.", "input": "", "output": "Oak", "source": 1}]
-    assert result.flags == {"grammar": 1}

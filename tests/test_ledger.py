@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alpaca_core.errors import ConfigError
 from alpaca_core.ledger import DEFAULT_BUDGET, Ledger
-from alpaca_core.records import Price, Request, Usage
+from alpaca_core.records import Completion, Price, Request, Usage
 
 PRICE = Price(input=1.0, output=10.0, cached=0.1)
 IN_FLIGHT = 256
@@ -34,6 +34,19 @@ def test_a_batch_costs_its_share_of_the_price_and_so_does_its_worst():
     ledger, request, usage = Ledger(PRICE, 1.0), Request(0, "hello", max_tokens=100), Usage(500, 100)
     assert ledger.cost(usage, batch=True) == pytest.approx(0.5 * ledger.cost(usage))
     assert ledger.worst(request, batch=True) == pytest.approx(0.5 * ledger.worst(request))
+
+
+@pytest.mark.parametrize(
+    ("text", "usage", "bill"),
+    [
+        ("An answer.", Usage(1000, 100), 0.002),
+        ("An answer.", Usage(0, 0), 9.0),  # the server does not count
+        ("An answer.", Usage(1000, 0), 9.0),  # or not all
+        ("", Usage(1000, 0), 0.001),
+    ],
+)
+def test_what_a_server_does_not_count_is_billed_at_its_worst(text, usage, bill):
+    assert Ledger(PRICE, 10.0).bill(Completion(text, usage=usage), 9.0) == pytest.approx(bill)
 
 
 # ── the worst price ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from alpaca_openai.adaptation import Adaptation
-from alpaca_openai.failures import Problem, refused_parameter
+from alpaca_openai.failures import Problem, refused_parameter, room_for_answer
 from openai_teachers import REQUEST, ask, environment, every_dialect, fail, with_teacher  # noqa: F401
 from running import generate
 
@@ -20,6 +20,18 @@ def test_refused_parameters_are_learnt_once(provider, options):
     first, second = ask(server, options, times=2)
     assert first.text == second.text and server.stats()["requests"] == 2 + 2
     assert not {"temperature", "top_p"} & server.requests[-1]["body"].keys()
+
+
+def test_a_short_context_holds_no_request_up_for_another(provider):
+    """Each is refused once, for how much room there is concerns it alone; the answers come side by side."""
+    server = provider(context=2048, latency=0.3)
+
+    async def all_at_once(teacher):
+        return await asyncio.gather(*(teacher.complete(replace(REQUEST, k=k, prompt=f"{k}")) for k in range(16)))
+
+    assert len(with_teacher(server, all_at_once)) == 16
+    assert server.stats()["requests"] == 2 * 16
+    assert server.stats()["peak_parallel"] > 8
 
 
 @every_dialect
@@ -137,3 +149,67 @@ def test_an_answer_is_fitted_to_a_short_context(provider, options):
 def test_a_prompt_longer_than_the_context_is_a_bad_request(provider):
     error = fail(provider(context=5))
     assert error.kind == "bad_request" and "maximum context length is 5" in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "room"),
+    [
+        ("This model's maximum context length is 4096 tokens. However, you requested 4672 tokens (1600 in the messages,"
+         " 3072 in the completion).", 2496),
+        ("You passed 1500 input tokens and requested 3072 output tokens. However, the model's context length is only"
+         " 4096 tokens, resulting in a maximum input length of 1024 tokens.", 2596),
+        # Here the server stopped counting where the prompt became too long.
+        ("You passed 1025 input tokens and requested 3072 output tokens. However, the model's context length is only"
+         " 4096 tokens, resulting in a maximum input length of 1024 tokens.", 1536),
+        ("max_tokens=8192 cannot be greater than max_model_len=max_total_tokens=4096. Please request fewer.", 2048),
+        ("You passed 4090 input tokens and requested 512 output tokens. However, the model's context length is only"
+         " 4096 tokens.", 0),
+    ],
+)  # fmt: skip
+def test_the_room_for_an_answer_is_read_from_what_servers_say_of_a_context_that_is_too_short(text, room):
+    assert room_for_answer(Problem.of(400, {"message": text})) == room
+
+
+@pytest.mark.parametrize(
+    ("error", "sent", "learnt"),
+    [
+        (
+            {"message": "{'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be 'low' or 'high'\"}"},
+            {"reasoning_effort": "none"},
+            {"reasoning_effort": "low"},
+        ),
+        (
+            {"message": "`reasoning_effort` must be one of `low`, `high`"},
+            {"reasoning_effort": "none"},
+            {"reasoning_effort": "low"},
+        ),
+        (
+            {"message": "This response_format type is unavailable now"},
+            {"response_format": {"type": "json_schema"}},
+            {"response_format": None},
+        ),
+        (
+            {
+                "message": "max_tokens is too large: 6144. This model supports at most 4096 completion tokens.",
+                "param": "max_tokens",
+            },
+            {"max_completion_tokens": 6144},
+            {"max_completion_tokens": 4096},
+        ),
+        ({"message": "Unsupported parameter: 'max_output_tokens'"}, {"max_output_tokens": 6144}, {}),
+        ({"message": "temperature must be one of the numbers below 1"}, {"temperature": 1.0}, {}),
+    ],
+)
+def test_servers_say_in_many_words_what_they_do_not_take(error, sent, learnt):
+    adaptation = Adaptation()
+    assert adaptation.heed(0, sent, sent, Problem.of(400, error)) == bool(learnt)
+    assert adaptation.learnt == learnt
+
+
+def test_the_longest_answer_is_never_longer_than_what_was_learnt():
+    adaptation = Adaptation()
+    adaptation.learnt["max_completion_tokens"] = 4096
+    assert [adaptation.fit(0, {"max_completion_tokens": n}) for n in (3072, 6144)] == [
+        {"max_completion_tokens": 3072},
+        {"max_completion_tokens": 4096},
+    ]

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 import pytest
 from alpaca_openai import ChatOptions, CompletionOptions
 from alpaca_openai.server import Server
-from openai_teachers import DIALECTS, REQUEST, environment, every_dialect, fail, with_teacher, without_aiohttp  # noqa: F401
+from alpaca_openai.teacher import OpenAITeacher
+from openai_teachers import DIALECTS, REQUEST, environment, every_dialect, fail, fails, with_teacher, without_aiohttp  # noqa: F401
 
-from alpaca_core import MissingError
+from alpaca_core import ConfigError, MissingError
 
 
 @pytest.fixture(params=["aiohttp", "httpx2"])
@@ -87,8 +88,24 @@ def test_an_address_without_its_protocol_is_refused(monkeypatch, transport, opti
     with pytest.raises(ValueError, match="base_url must begin with http"):
         options(base_url="127.0.0.1/v1")
     monkeypatch.setenv("OPENAI_BASE_URL", "127.0.0.1/v1")
-    error = fail("", options)
-    assert (error.kind, error.billed) == ("connection", False)
+    with pytest.raises(ConfigError, match="OPENAI_BASE_URL must begin with http"):
+        OpenAITeacher(options()).check()
+
+
+@every_dialect
+def test_an_address_with_a_password_is_refused_before_anything_is_sent_and_shown_without_it(options):
+    teacher = OpenAITeacher(options(base_url="http://me:hunter2@127.0.0.1:9/v1?api-key=hunter3"))
+    with pytest.raises(ConfigError) as caught:
+        teacher.check()
+    assert "hunter" not in str(caught.value) + caught.value.hint
+    error = fails(asyncio.run, teacher.complete(REQUEST))
+    assert "hunter" not in error.message and not error.billed
+
+
+def test_an_empty_address_in_the_environment_is_openais_own(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "")
+    server = Server("", "m")
+    assert server.is_own and server.client.base_url.host == "api.openai.com"
 
 
 def test_a_question_can_be_cancelled_at_any_moment(provider, transport):
@@ -177,5 +194,5 @@ def test_where_the_way_out_is_a_socks_proxy_the_sdks_own_transport_is_taken(monk
 def test_a_key_that_cannot_be_one_is_told_before_anything_is_sent(monkeypatch, key):
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(MissingError) as caught:
-        Server("", "m").check_key()
+        Server("", "m").check()
     assert key not in caught.value.message

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from random import Random
 
 import pytest
+from alpaca_prompts import SelfInstructOptions
 from alpaca_prompts.parse import parse_list
-from alpaca_prompts.wording import no_input
+from alpaca_prompts.self_instruct import SelfInstruct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alpaca_core import Candidate, Completion, Request, Unparsed
+from alpaca_core import Candidate, Completion, Request, Unparsed, no_input
 
 CHAT = Request(k=0, prompt="...", prefix="1. Instruction:", items=20)
 PUBLISHED = Request(k=0, prompt="...", prefix="4. Instruction:", items=17, first=4, stop=("\n20", "20."))
@@ -113,6 +115,9 @@ def test_small_drifts_of_form_lose_nothing(drift):
         "(no input)",
         "< noinput >",
         "<noinput>.",
+        "<noinput>,",
+        "\\<noinput\\>",
+        "<noinputs>",
         "No input needed.",
         "n/a",
         "None.",
@@ -384,3 +389,13 @@ def test_a_megabyte_of_anything_is_read(unit):
     """Work that grew with the square of the length would end at the suite's time limit."""
     for ending in ("", "x", "\n1. Instruction: a\n1. Output: b"):
         read(unit * (1_000_000 // len(unit)) + ending)
+
+
+def test_drafts_in_the_thoughts_before_an_answer_are_no_tasks():
+    draft = "1. Instruction: Draft.\n1. Output: hmm, redo it\n"
+    answer = "1. Instruction: Name a tree.\n1. Output: Oak.\n"
+    prompt = SelfInstruct(SelfInstructOptions())
+    request = prompt.request(0, Random(1), [], [])
+    (item,) = prompt.parse(request, Completion(f"<think>\n{draft}</think>\n{answer}"))
+    assert (item.instruction, item.output) == ("Name a tree.", "Oak.")
+    assert not any(isinstance(item, Candidate) for item in prompt.parse(request, Completion(f"<think>\n{draft}")))

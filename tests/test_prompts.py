@@ -113,7 +113,10 @@ def test_a_code_for_english_asks_as_english_does(code):
 
 def test_the_language_goes_on_to_the_filters():
     for options in (SelfInstructOptions, EvolOptions, TopicsOptions):
-        assert options(language="Arabic").recommends == {"filter.ascii-start.language": "Arabic"}
+        assert options(language="Arabic").recommends == {
+            "filter.ascii-start.language": "Arabic",
+            "filter.language.language": "Arabic",
+        }
 
 
 # ── seed tasks and the published form ─────────────────────────────────────────────────────────────────────────────
@@ -175,7 +178,7 @@ class Keep(Random):
 
 def test_a_header_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ConfigError, match="prompt.header.*nothing.txt"):
-        Alpaca2023(Alpaca2023Options(header=str(tmp_path / "nothing.txt")))
+        Alpaca2023(Alpaca2023Options(header=str(tmp_path / "nothing.txt"))).request(0, Random(1), SEEDS, [])
 
 
 @pytest.mark.parametrize(
@@ -319,7 +322,7 @@ def test_a_list_of_topics_that_cannot_be_used_is_refused_with_file_and_line(tmp_
 
 def test_topics_without_a_list_says_how_to_name_one():
     with pytest.raises(ConfigError) as caught:
-        Topics(TopicsOptions())
+        Topics(TopicsOptions()).request(0, Random(1), SEEDS, [])
     assert caught.value.hint == "Name it: --set prompt.topics=topics.txt"
 
 
@@ -357,6 +360,8 @@ def test_evol_widens_the_share_that_was_asked_for_and_deepens_in_every_direction
         ("Explain how taxes work in Atlantis.", "", "I'm sorry, but I can't help with that.", "refuses"),
         ("Name the winner of the next race.", "", "As an AI language model, I do not know.", "refuses"),
         ("Say how harder steel is made.", "", "It is quenched.", ""),
+        ("Sum up the basic instructions for lighting a stove.", "Open the flap.", "Open it first.", ""),
+        ("Answer this customer.", "My cup broke.", "Sorry, we cannot provide a refund for cups.", ""),
     ],
 )
 def test_evol_gives_up_tasks_that_speak_of_their_basis_and_answers_that_refuse(instruction, given, output, reason):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sqlite3
+import subprocess
+import time
+from contextlib import closing, suppress
 
 import pytest
-from running import data, generate, summary
+from running import command, data, environment, generate, summary
 
 
 def ids(out) -> list[str]:
@@ -80,6 +84,55 @@ def test_what_was_taken_over_stays_when_the_other_folder_is_gone(provider, tmp_p
     assert data(tmp_path / "b") == before
 
 
+@pytest.mark.parametrize(
+    ("prompt", "option", "words"),
+    [("topics", "topics", "gardens\nbread\n"), ("alpaca-2023", "header", "Go on with this list.\n")],
+)
+def test_replies_are_read_without_the_file_that_their_prompt_asked_with(provider, tmp_path, prompt, option, words):
+    server, file = provider(), tmp_path / "words.txt"
+    file.write_text(words)
+    generate(server, tmp_path / "a", "--prompt", prompt, "--set", f"prompt.{option}={file}", n=20)
+    generate(server, tmp_path / "b", "--from", str(tmp_path / "a"), "--prompt", "self-instruct", n=40)
+    before = data(tmp_path / "b")
+    file.unlink()
+    generate(server, tmp_path / "b", "--config", str(tmp_path / "b" / "run.toml"), n=40)
+    assert data(tmp_path / "b") == before
+
+
+def test_a_poor_yield_of_the_other_run_does_not_make_this_one_ask_for_more(provider, tmp_path):
+    generate(provider(items=1), tmp_path / "a", n=30)  # one task a reply
+    server = provider(latency=0.2)
+    generate(server, tmp_path / "b", "--from", str(tmp_path / "a"), "--concurrency", "64", n=130)
+    assert server.stats()["billed"] <= 1.3 * 100 / 20 + 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 4)])
+def test_a_signal_while_stored_replies_are_judged_ends_the_run_politely(provider, tmp_path, number, code):
+    server = provider()
+    generate(server, tmp_path / "a", "--filter", "length", n=3000)
+    words = command(tmp_path / "b", "--from", str(tmp_path / "a"), n=None)
+    with subprocess.Popen(words, env=environment(server), stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while verdicts(tmp_path / "b") < 100 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == code and "Error" not in said
+
+
+def verdicts(folder) -> int:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{folder}/run.db?mode=ro", uri=True)) as db:
+        return db.execute("SELECT count(*) FROM candidates").fetchone()[0]
+    return 0
+
+
+def test_nothing_is_left_behind_in_the_folder_that_replies_are_taken_from(provider, tmp_path):
+    generate(provider(), tmp_path / "a", n=20)
+    there = sorted(tmp_path.joinpath("a").iterdir())
+    generate(provider(), tmp_path / "b", "--from", str(tmp_path / "a"), n=None)
+    assert sorted(tmp_path.joinpath("a").iterdir()) == there
+
+
 def test_a_folder_may_have_any_name(provider, tmp_path):
     server, odd = provider(), tmp_path / "50% of #1?"
     generate(server, odd, n=30)
@@ -113,7 +166,13 @@ def damaged(folder) -> None:
     (folder / "run.db").write_bytes(b"?" * 5000)
 
 
-@pytest.mark.parametrize("spoil", [without_replies, of_a_later_version, damaged])
+def with_a_batch_at_the_provider(folder) -> None:
+    with sqlite3.connect(folder / "run.db") as db:
+        db.execute("INSERT INTO batches (key, submitted, total) VALUES ('key', 0.0, 5)")
+    db.close()
+
+
+@pytest.mark.parametrize("spoil", [without_replies, of_a_later_version, damaged, with_a_batch_at_the_provider])
 def test_a_journal_that_cannot_be_used_is_refused_before_a_folder_is_made(provider, tmp_path, spoil):
     server = provider()
     generate(server, tmp_path / "a", n=20)
@@ -122,13 +181,25 @@ def test_a_journal_that_cannot_be_used_is_refused_before_a_folder_is_made(provid
     assert "--from DIR" in done.stderr and not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("wrong", ["nothing here", "itself", "twice"])
+@pytest.mark.parametrize("wrong", ["nothing here", "itself", "twice", "twice by another name"])
 def test_what_cannot_be_taken_over_is_refused_before_a_folder_is_made(provider, tmp_path, wrong):
     server = provider()
     generate(server, tmp_path / "a", n=20)
     asked = len(server.requests)
-    sources = {"nothing here": [tmp_path / "x"], "itself": [tmp_path / "b"], "twice": [tmp_path / "a"] * 2}[wrong]
+    (tmp_path / "alias").symlink_to(tmp_path / "a")
+    sources = {
+        "nothing here": [tmp_path / "x"],
+        "itself": [tmp_path / "b"],
+        "twice": [tmp_path / "a"] * 2,
+        "twice by another name": [tmp_path / "a", tmp_path / "alias"],
+    }[wrong]
     flags = [part for source in sources for part in ("--from", str(source))]
     done = generate(server, tmp_path / "b", *flags, n=None, code=2)
     assert "--from DIR" in done.stderr and not (tmp_path / "b").exists()
     assert len(server.requests) == asked
+
+
+def test_a_folder_in_which_nothing_was_answered_is_no_excuse_to_name_what_is_not_there(provider, tmp_path):
+    generate(provider(faults={"auth": 1.0}), tmp_path / "b", n=20, code=3)
+    done = generate(provider(), tmp_path / "b", "--from", str(tmp_path / "x"), n=None, code=2)
+    assert "--from DIR" in done.stderr

@@ -89,6 +89,22 @@ def test_another_filter_judges_the_stored_replies_again(provider, tmp_path):
     assert len(json.loads(data(tmp_path / "run"))) == 100
 
 
+def test_stored_replies_are_judged_again_without_a_key_which_is_asked_for_once_a_row_is_missing(provider, tmp_path):
+    generate(provider(), tmp_path / "run")
+    rows = data(tmp_path / "run")
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "ALPACAKIT_"))}
+
+    def again(*more: str) -> subprocess.CompletedProcess[str]:
+        words = command(tmp_path / "run", *more)
+        return subprocess.run(words, env=bare, capture_output=True, text=True, timeout=120)
+
+    assert again("--set", "filter.rouge.threshold=0.95").returncode == 0
+    refused = again("-n", "10000")
+    assert refused.returncode == 3 and "OPENAI_API_KEY is not set" in refused.stderr
+    assert again().returncode == 0
+    assert data(tmp_path / "run") == rows
+
+
 def test_a_larger_n_keeps_the_rows_it_had_and_judges_the_stored_surplus_first(provider, tmp_path):
     server = provider()
     generate(server, tmp_path / "run", n=50)

@@ -13,7 +13,7 @@ from alpaca_core.cli.main import COMMANDS
 
 HEAVY = {
     *("torch", "transformers", "accelerate", "sentencepiece", "numpy", "openai", "anthropic", "httpx"),
-    *("pydantic", "rich", "rapidfuzz", "sqlite3", "asyncio"),
+    *("pydantic", "rich", "rapidfuzz", "pyarrow", "sqlite3", "asyncio"),
 }
 
 
@@ -49,7 +49,7 @@ def test_root_help_imports_no_command_and_no_plugin() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_that_starts_light(command: str) -> None:
     names = imported(command, "--help")
-    assert {"torch", "transformers", "numpy", "openai", "rich", "rapidfuzz"} & names == set()
+    assert {"torch", "transformers", "numpy", "openai", "rich", "rapidfuzz", "pyarrow"} & names == set()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -24,6 +24,8 @@ from alpaca_core.errors import ConfigError
 def evaluate(ctx: click.Context, path: str, data: Path, file: Path | None, as_json: bool, **_: Any) -> None:
     """Score MODEL, a folder or hub id, on DATA: exact match with the outputs, in all and by kind of task.
 
+    DATA is whatever `alpacakit filter` reads; of a run folder, the rows that were set aside.
+
     \b
     alpacakit evaluate runs/practice/model --data runs/practice/heldout.json --out scores.json
     """
@@ -32,11 +34,12 @@ def evaluate(ctx: click.Context, path: str, data: Path, file: Path | None, as_js
     from alpaca_core.cli.ending import show_samples
     from alpaca_core.dataset import read_rows, write_text
     from alpaca_core.pipeline import model_path, score
-    from alpaca_core.runs import HELDOUT
+    from alpaca_core.runs import DATA, HELDOUT
 
     host, config = resolve(ctx, frozenset())
     host.find("teacher", "transformers").require()
-    rows = read_rows(data / HELDOUT if data.is_dir() else data)
+    is_run = (data / DATA).exists() or (data / HELDOUT).exists()
+    rows = read_rows(data / HELDOUT if is_run else data)  # never the rows that the run trained on
     if not rows:
         raise ConfigError(f"{data} holds no rows to evaluate on.")
     scores = score(config, host, model_path(path), rows)

@@ -10,18 +10,20 @@ import click
 
 from alpaca_core.cli.console import emit_json, out
 from alpaca_core.cli.options import config_options, json_option, resolve
-from alpaca_core.dataset import read_records, write_jsonl, write_records
 from alpaca_core.errors import ConfigError
-from alpaca_core.judging import Chain, refilter
+from alpaca_core.judging import Chain
+from alpaca_core.refilter import Tally, refilter_file
 from alpaca_core.seeds import read_seeds
 
 _FILE = click.Path(path_type=Path)
+_MOST_REASONS = 12
 
 
 @click.command("filter")
 @click.argument("data", metavar="IN", type=_FILE)
 @click.option("--out", "kept_file", type=_FILE, required=True, metavar="FILE", help="File for the rows kept.")
-@click.option("--rejected", "rejected_file", type=_FILE, metavar="FILE", help="File for the others (JSONL).")
+@click.option("--rejected", "rejected_file", type=_FILE, metavar="FILE", help="File for the others, with reasons.")
+@click.option("--verdicts", "verdicts_file", type=_FILE, metavar="FILE", help="File for what was said of each row.")
 @click.option(
     "--seed-tasks", "seeds_file", type=_FILE, metavar="FILE", help="Compare with these too (default: with no others)."
 )
@@ -33,6 +35,7 @@ def filter_(
     data: Path,
     kept_file: Path,
     rejected_file: Path | None,
+    verdicts_file: Path | None,
     seeds_file: Path | None,
     filter: tuple[str, ...],
     as_json: bool,
@@ -40,7 +43,8 @@ def filter_(
 ) -> None:
     """Filter the dataset IN again, without a teacher.
 
-    IN is a JSON list or JSON Lines file of rows, or a run folder. Rows stay as they are and in their order; each is
+    IN is a JSON, JSON Lines, CSV, Parquet or Arrow file of rows, a run folder or a Hugging Face dataset folder. Files
+    are written as their names end: .json, .jsonl, .csv, .parquet. Rows stay as they are and in their order; each is
     kept, or rejected with the filter that rejected it and why. Nothing is overwritten.
 
     \b
@@ -48,34 +52,32 @@ def filter_(
     """
     if not filter:  # the configured chain is for generation: no row is dropped by a filter that nobody named here
         raise click.UsageError("name the filters, such as --filter alpaca", ctx)
-    _refuse_overwriting({"--out": kept_file, "--rejected": rejected_file})
+    _refuse_overwriting({"--out": kept_file, "--rejected": rejected_file, "--verdicts": verdicts_file})
     _host, config = resolve(ctx, frozenset({"filters"}))
     chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
     seeds = read_seeds(seeds_file) if seeds_file else []
-    records = read_records(data)
-    if not records:
-        raise ConfigError(f"{data} holds no rows to filter.")
     started = time.monotonic()
-    result = refilter(records, chain, seeds)
+    tally = refilter_file(data, chain, seeds, kept=kept_file, rejected=rejected_file, verdicts=verdicts_file)
     seconds = time.monotonic() - started
-    if rejected_file:
-        write_jsonl(rejected_file, result.rejected)
-    write_records(kept_file, result.kept)
     if as_json:
-        emit_json(
-            {
-                "rows": len(records),
-                "kept": len(result.kept),
-                "rejected": result.reasons(),
-                "flags": dict(result.flags),
-                "seconds": round(seconds, 3),
-            }
-        )
+        emit_json(tally.as_dict() | {"seconds": round(seconds, 3)})
         return
-    out(f"kept      {len(result.kept):,} of {len(records):,} rows in {seconds:.1f} s: {kept_file}")
-    for title, counts in (("rejected", result.reasons()), ("flagged", result.flags)):
+    out(f"kept      {tally.kept:,} of {tally.rows:,} rows in {seconds:.1f} s: {kept_file}")
+    for title, counts in (("rejected", tally.rejected()), ("flagged", tally.flags)):
         if counts:
             out(f"{title:<9} " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    if tally.repaired:
+        out(f"repaired  {tally.repaired:,} of the rows kept")
+    _show_reasons(tally)
+
+
+def _show_reasons(tally: Tally) -> None:
+    reasons = [(n, name, kind) for name, kinds in tally.reasons.items() for kind, n in kinds.items()]
+    reasons.sort(key=lambda reason: -reason[0])
+    for place, (n, name, kind) in enumerate(reasons[:_MOST_REASONS]):
+        out(f"{'' if place else 'reasons':<9} {n:>9,}  {name}: {kind}")
+    if left := reasons[_MOST_REASONS:]:
+        out(f"{'':<9} {sum(n for n, *_ in left):>9,}  in {len(left):,} more kinds")
 
 
 def _refuse_overwriting(files: dict[str, Path | None]) -> None:
@@ -84,4 +86,4 @@ def _refuse_overwriting(files: dict[str, Path | None]) -> None:
         if path.exists():
             raise ConfigError(f"{path} exists already.", hint=f"Remove it, or choose another file for {flag}.")
     if len({path.resolve() for path in given.values()}) < len(given):
-        raise ConfigError(f"{' and '.join(given)} name the same file.", hint="Choose two files.")
+        raise ConfigError(f"{' and '.join(given)} name the same file.", hint="Choose another for each.")

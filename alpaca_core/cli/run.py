@@ -72,14 +72,14 @@ def generate(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool
     """
     from alpaca_core.cli.ending import show_generation
     from alpaca_core.cli.progress import Screen
-    from alpaca_core.pipeline import default_folder, generate_stage, make_parts, open_run
+    from alpaca_core.pipeline import default_folder, generate_stage, has_replies, make_parts, open_run
 
     host, config = resolve(ctx, frozenset({"teacher", "prompt", "filters"}))
     folder = folder or default_folder(config)
     if dry_run:
         _show_plan(config, folder, as_json, fresh)
         return
-    parts = make_parts(config)
+    parts = make_parts(config, to_ask=not has_replies(config, folder, fresh=fresh))
     with open_run(config, parts, folder, fresh=fresh) as opened, Screen() as screen:
         screen.stage("generate")
         outcome = generate_stage(config, host, parts, opened, screen, heldout=False)

@@ -23,7 +23,7 @@ from alpaca_core.errors import ConfigError
 @json_option
 @click.pass_context
 def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bool, as_json: bool, **_: Any) -> None:
-    """Fine-tune a student on DATA: a JSON list or JSON Lines file of rows, or a run folder.
+    """Fine-tune a student on DATA: a run folder, or whatever `alpacakit filter` reads.
 
     Training that ended early goes on from its last checkpoint when the same command is given again.
 
@@ -32,9 +32,11 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
     alpacakit train alpaca_data.json --student new:tiny --out tiny --set trainer.max_steps=100
     """
     from alpaca_core.cli.progress import Screen
+    from alpaca_core.datafiles import is_list
+    from alpaca_core.datafolders import data_files
     from alpaca_core.dataset import read_rows, write_rows
     from alpaca_core.pipeline import check_trainer, run_training, train_job, training_summary
-    from alpaca_core.runs import DATA, JOURNAL, read_summary, write_summary
+    from alpaca_core.runs import JOURNAL, read_summary, write_summary
 
     host, config = resolve(ctx, frozenset({"trainer", "chat_template"}))
     if config.trainer is None:
@@ -48,8 +50,9 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
             f"{folder} is a run folder, with a dataset and a model of its own.",
             hint="Choose another --out, or train inside it with: alpacakit run --out " + str(folder),
         )
-    file = data / DATA if data.is_dir() else data
-    listed = folder / "training_rows.json" if file.suffix == ".jsonl" else file  # trainers read lists
+    file, *more = data_files(data)
+    as_list = not more and is_list(file)  # which is what trainers read
+    listed = file if as_list else folder / "training_rows.json"
     job = train_job(config, listed, folder, fresh=fresh)
     if dry_run:
         plan = config.trainer.build().plan(job)
@@ -61,7 +64,7 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
             out(f"# {note}")
         return
     check_trainer(config, job)
-    if listed != file:
+    if not as_list:
         write_rows(listed, rows)
     with Screen() as screen:
         screen.stage("train")

@@ -22,6 +22,7 @@ _MENTIONS = {
 }
 _QUESTION = re.compile(r"(messages|system|model|stop_sequences)[.:\[]")  # errors that begin so are about the prompt
 _BETWEEN_TOOLS = re.compile(r"\b(use|send)\W.{0,40}\bbetween_tools\b", re.IGNORECASE)
+_OFFERED = re.compile(r"should be|must be|one of|supported (values|levels)", re.IGNORECASE)
 _LEVEL = re.compile(rf"\b({'|'.join(EFFORTS)})\b")
 
 
@@ -70,7 +71,9 @@ class Adaptation:
             if name == THINKING:
                 self._think_less("between_tools" if _BETWEEN_TOOLS.search(text) else None)
             elif name == EFFORT:
-                refused, *others = _LEVEL.findall(text) or [""]
+                refused, *others = _LEVEL.findall(text) or [EFFORTS[0]]
+                if _OFFERED.search(text.partition(refused)[0]):  # it names only what the model takes
+                    refused, others = self._options.effort or EFFORTS[0], _LEVEL.findall(text)
                 self.learnt[EFFORT] = _nearest(refused, others)
             else:
                 self.learnt[name] = int(match[1]) if name == LENGTH else None

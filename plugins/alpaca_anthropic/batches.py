@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ import httpx2
 
 from alpaca_anthropic import MessagesOptions
 from alpaca_anthropic.adaptation import Adaptation
-from alpaca_anthropic.failures import Problem, explain, explain_problem, reading
+from alpaca_anthropic.failures import Problem, Refusal, explain, explain_problem, reading
 from alpaca_anthropic.headers import now_at_server
 from alpaca_anthropic.messages import body_of, completion_of, nested
 from alpaca_anthropic.server import Server
@@ -31,6 +32,9 @@ BYTES = 256_000_000  # in all of them: platform.claude.com/docs/en/build-with-cl
 PATH = "/v1/messages/batches"
 WAIT = anthropic.Timeout(600.0, connect=30.0)  # for each step of a call
 FIRST_POLL, LAST_POLL = 1.0, 60.0  # seconds
+# What an error in a batch would be by itself: platform.claude.com/docs/en/api/errors
+STATUS = {"authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404}
+STATUS |= {"request_too_large": 413, "rate_limit_error": 429, "api_error": 500, "overloaded_error": 529}
 MARGIN = 300.0  # seconds by which a clock may have been put back since a batch was handed in
 
 
@@ -115,8 +119,10 @@ class Batches:
         if result["type"] != "errored":
             return None
         problem = Problem.of(400, result["error"])
-        if problem.is_quota:
-            return explain_problem(problem, self._server.model, self._server.name)
+        problem = replace(problem, status=STATUS.get(problem.type, 400))
+        failure = explain_problem(problem, self._server.model, self._server.name)
+        if not isinstance(failure, Refusal):
+            return failure
         told = f"{self._server.name}: {problem.text}"
         # What the model does not take is learnt here, and the request is worth another try without it.
         if problem.type == "invalid_request_error" and not self._adaptation.heed(problem.text):

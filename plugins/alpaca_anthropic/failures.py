@@ -76,6 +76,8 @@ def explain(error: Exception, model: str, server: str) -> TeacherError:
     sent = not names & _NOT_SENT
     if names & _TIMEOUTS:
         return TeacherError("timeout", f"{server} gave no answer in time.", billed=sent)
+    if type(cause) in (ValueError, TypeError):  # of the library that puts the request together: it never left
+        return TeacherError("bad_request", f"The request to {server} cannot be sent: {_short(str(cause))}")
     if not names & _BROKEN:
         return unreadable(server)
     why = _reason(cause) or _short(str(cause)) or type(cause).__name__

@@ -35,7 +35,7 @@ class Server:
         self.url = (base_url or os.environ.get("ANTHROPIC_BASE_URL", "")).strip().rstrip("/").removesuffix("/v1")
         host = urlsplit(self.url).hostname
         self.is_own = not self.url or host == OWN_HOST
-        self.name = "Anthropic" if self.is_own else re.sub(r"//[^/]*@", "//", self.url)  # without a password
+        self.name = "Anthropic" if self.is_own else re.sub(r"//[^/]*@", "//", self.url).partition("?")[0]  # no secrets
         self.key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
         self.client = anthropic.AsyncAnthropic(
             api_key=self.key or "no-key",
@@ -51,6 +51,11 @@ class Server:
         A server of one's own may need none."""
         if self.url and not self.url.startswith(("http://", "https://")):
             raise ConfigError(f"ANTHROPIC_BASE_URL must begin with http:// or https://, not {self.name!r}.")
+        if "@" in urlsplit(self.url).netloc:
+            raise ConfigError(
+                f"The address {self.name} has a name or password in it, which is not sent.",
+                hint="Leave it out, and put the server's key into ANTHROPIC_API_KEY.",
+            )
         if self.is_own and not self.key:
             raise MissingError(
                 "The teacher needs an Anthropic key, and ANTHROPIC_API_KEY is not set.",
@@ -65,14 +70,14 @@ class Server:
     async def describe(self) -> dict[str, Any]:
         """What the server says of the model; {} where it says nothing, or not at once.
 
-        Raises TeacherError when the key is refused.
+        Raises TeacherError when the key is refused, and where Anthropic itself does not know the model.
         """
         path = f"/v1/models/{quote(self.model, safe='')}"
         try:
             async with asyncio.timeout(PATIENCE):
                 found = json.loads((await self.call(self.client.get(path, cast_to=httpx2.Response))).content)
         except TeacherError as error:
-            if error.kind == "auth":
+            if error.kind == "auth" or (error.kind == "not_found" and self.is_own):
                 raise
             return {}
         except (TimeoutError, ValueError):

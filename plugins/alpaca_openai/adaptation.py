@@ -11,6 +11,7 @@ from alpaca_openai.dialects import QUESTION
 from alpaca_openai.failures import (
     Problem,
     Refusal,
+    longest_answer,
     refused_parameter,
     refuses_value,
     room_for_answer,
@@ -25,8 +26,8 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 class Adaptation:
     """Fits requests to what is known about the model.
 
-    ``learnt`` holds it by the parameter's name: the value that is sent in its place, None where it is left out,
-    ``max_tokens`` where it goes by that older name. It may be put back in at a later start.
+    ``learnt`` holds it by the parameter's name: the value that is sent in its place, at most that for a length, None
+    where it is left out, ``max_tokens`` where it goes by that older name. It may be put back in at a later start.
     """
 
     def __init__(self) -> None:
@@ -39,13 +40,12 @@ class Adaptation:
         learnt = self.learnt if learnt is None else learnt
         fitting = {}
         for name, value in body.items():
-            if name in learnt:
-                if learnt[name] == OLDER.get(name, ""):
-                    name = OLDER[name]
-                else:
-                    value = learnt[name]
+            if learnt.get(name) == OLDER.get(name, ""):
+                name = OLDER[name]
             if name in LENGTHS and value:
-                value = min(value, self._rooms.get(k, value))
+                value = min(value, learnt.get(name) or value, self._rooms.get(k, value))
+            elif name in learnt:
+                value = learnt[name]
             if value not in (None, []):
                 fitting[name] = value
         return fitting
@@ -55,8 +55,9 @@ class Adaptation:
     ) -> Completion:
         """``send`` what fits, and again what fits better whenever a Refusal teaches something.
 
-        One refused request at a time finds out all that there is to learn. The others wait for it, so that each of them
-        is refused once, and not once for every parameter.
+        One refused request at a time finds out what the model does not take. The others wait for it, so that each of
+        them is refused once, and not once for every parameter. How much room the context leaves for an answer concerns
+        one request alone: nobody waits for that.
         """
         while True:
             sent = self.fit(k, body)
@@ -64,6 +65,10 @@ class Adaptation:
                 return await send(sent)
             except Refusal as exc:
                 refusal = exc
+            if room_for_answer(refusal.problem):
+                if not self.heed(k, body, sent, refusal.problem):
+                    raise refusal
+                continue
             async with self._probing:
                 while self.fit(k, body) == sent:  # nobody has learnt anything for this one meanwhile
                     if not self.heed(k, body, sent, refusal.problem):
@@ -73,14 +78,21 @@ class Adaptation:
                         return await send(sent)
                     except Refusal as exc:
                         refusal = exc
+                        if room_for_answer(refusal.problem):
+                            self.heed(k, body, sent, refusal.problem)
+                            break
 
     def heed(self, k: int, body: Mapping[str, Any], sent: Mapping[str, Any], problem: Problem) -> bool:
         """Learn from ``problem``, which ``sent`` met. Whether there is something else to send now."""
-        name = refused_parameter(problem, sent.keys() - QUESTION - {"max_tokens"})
-        if not name:
-            room = room_for_answer(problem)
-            if room:
-                self._rooms[k] = min(room, self._rooms.get(k, room))
+        room, longest = room_for_answer(problem), longest_answer(problem)
+        # The longest answer may go by another name, but is never left out: it bounds what a request can cost.
+        name = refused_parameter(problem, sent.keys() - QUESTION - (LENGTHS - OLDER.keys()))
+        if room:
+            self._rooms[k] = min(room, self._rooms.get(k, room))
+        elif longest:
+            self.learnt.update({name: longest for name in LENGTHS & sent.keys()})
+        elif not name:
+            pass
         elif name.endswith("effort") and refuses_value(problem):
             self.learnt[name] = _next_effort(sent[name], values_taken(problem))
         else:

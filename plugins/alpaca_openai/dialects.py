@@ -10,6 +10,7 @@ from alpaca_core import Completion, Request, TeacherError, Usage
 from alpaca_openai import ChatOptions, CompletionOptions
 
 FINISHES = {"length": "length", "content_filter": "content_filter", "max_output_tokens": "length"}
+FINISHES |= {"abort": "length", "error": "length", "repetition": "length"}  # vLLM and gateways: broken off midway
 QUESTION = frozenset({"model", "messages", "instructions", "input", "prompt"})  # what every request must say
 
 
@@ -70,8 +71,10 @@ def _chat_body(options: ChatOptions, request: Request) -> dict[str, Any]:
 
 def _chat_completion(reply: Mapping[str, Any]) -> Completion:
     message = reply["choices"][0]["message"]
-    refusal = message.get("refusal")
-    return _completion(reply, message.get("content") or refusal or "", "refusal" if refusal else None)
+    refusal, content = message.get("refusal"), message.get("content")
+    if isinstance(content, list):  # parts, as of a model that thinks aloud
+        content = "".join(part["text"] for part in content if part["type"] == "text")
+    return _completion(reply, content or refusal or "", "refusal" if refusal else None)
 
 
 # ── Completions ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,7 +96,9 @@ def _completions_completion(reply: Mapping[str, Any]) -> Completion:
     return _completion(reply, reply["choices"][0]["text"] or "")
 
 
-def _completion(reply: Mapping[str, Any], text: str, finish: Any = None) -> Completion:
+def _completion(reply: Mapping[str, Any], text: Any, finish: Any = None) -> Completion:
+    if not isinstance(text, str):
+        raise TypeError("an answer that is no text")
     return Completion(
         text=text,
         finish=finish or FINISHES.get(reply["choices"][0].get("finish_reason"), "stop"),

@@ -21,7 +21,15 @@ _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_activ
 _NOT_TAKEN = re.compile(
     r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted|invalid[ _](json[ _])?schema", re.I
 )
-_CONTEXT = re.compile(r"maximum context length is (\d+)", re.IGNORECASE)
+# The same of a value, in the words of servers that check a request against a list of what they know.
+_NO_CHOICE = re.compile(r"input should be|must be one of|\bunavailable\b", re.I)
+_LIST = re.compile(r"supported values are|input should be|must be one of", re.I)  # before the values that are taken
+_CHOICES = ("effort", "format", "response_format")  # the parameters that have such lists
+_CONTEXT = re.compile(r"(?:maximum context length is|context length is only) (\d+)", re.IGNORECASE)
+_REQUESTED = re.compile(r"requested (\d+) output tokens", re.IGNORECASE)
+_LONGER_THAN_ALL = re.compile(r"max_model_len=\D{0,30}(\d+)")  # vLLM, of an answer that alone exceeds the context
+_LONGEST = re.compile(r"at most (\d+) (?:completion|output) tokens", re.IGNORECASE)
+LEAST_ROOM = 256  # tokens: below that it is not worth asking
 _PROMPT = re.compile(r"(\d+) in (?:your|the) (?:prompt|messages)|(\d+) (?:input|prompt) tokens", re.IGNORECASE)
 # Names of the HTTP libraries' exceptions. aiohttp's are looked at before httpx2's, since its transport calls every
 # broken connection a ConnectTimeout.
@@ -77,6 +85,8 @@ def explain(error: Exception, model: str, server: str) -> TeacherError:
     sent = not names & _NOT_SENT
     if names & _TIMEOUTS:
         return TeacherError("timeout", f"{server} gave no answer in time.", billed=sent)
+    if type(cause) in (ValueError, TypeError):  # of the library that puts the request together: it never left
+        return TeacherError("bad_request", f"The request to {server} cannot be sent: {_short(str(cause))}")
     if not names & _BROKEN:
         return unreadable(server)
     why = _reason(cause) or _short(str(cause).partition("<")[0].rstrip(": "))  # aiohttp's objects say no more
@@ -164,9 +174,12 @@ def refused_parameter(problem: Problem, sent: Iterable[str]) -> str:
     Names are dotted where parameters nest. A provider may name a part (``text.format.schema``), the whole
     (``reasoning``), or blot a piece out (``***.effort``).
     """
-    if problem.status not in (400, 422) or not _NOT_TAKEN.search(f"{problem.code} {problem.text} {problem.body}"):
-        return ""
+    words = f"{problem.code} {problem.text} {problem.body}"
     names, param = sorted(sent), problem.param
+    if not _NOT_TAKEN.search(words):
+        names = [name for name in names if name.endswith(_CHOICES)] if _NO_CHOICE.search(words) else []
+    if problem.status not in (400, 422) or not names:
+        return ""
     if re.split(r"[.\[]", param)[0] in QUESTION:
         return ""
     for name in names if param else ():
@@ -184,23 +197,37 @@ def refused_parameter(problem: Problem, sent: Iterable[str]) -> str:
 
 def refuses_value(problem: Problem) -> bool:
     """Whether the parameter is known and only its value is not."""
-    return problem.code == "unsupported_value" or "supported value" in problem.text.lower()
+    words = problem.text.lower()
+    return problem.code == "unsupported_value" or "supported value" in words or bool(_LIST.search(words))
 
 
 def values_taken(problem: Problem) -> list[str]:
     """The values that the provider offers instead, if it names them."""
-    return re.findall(r"['\"`](\w+)['\"`]", problem.text.partition("upported values are")[2])
+    return re.findall(r"['\"`](\w+)['\"`]", (_LIST.split(problem.text, maxsplit=1)[1:] or [""])[0])
 
 
 def room_for_answer(problem: Problem) -> int:
     """Tokens that the model's context leaves for an answer, where the error says that prompt and answer exceed it.
 
-    0 if it says nothing of the kind.
+    0 if it says nothing of the kind, or leaves next to none.
     """
-    context, prompt = _CONTEXT.search(problem.text), _PROMPT.search(problem.text)
-    if problem.status != 400 or not context or not prompt:
+    if problem.status != 400:
         return 0
-    return max(0, int(context[1]) - int(prompt[1] or prompt[2]))
+    context, prompt = _CONTEXT.search(problem.text), _PROMPT.search(problem.text)
+    if context and prompt:
+        room, requested = int(context[1]) - int(prompt[1] or prompt[2]), _REQUESTED.search(problem.text)
+        if requested and room == int(requested[1]) - 1:
+            room = int(requested[1]) // 2  # vLLM stops counting the prompt where it has to: that was no measure of it
+    else:
+        whole = _LONGER_THAN_ALL.search(problem.text)
+        room = int(whole[1]) // 2 if whole else 0
+    return room if room >= LEAST_ROOM else 0
+
+
+def longest_answer(problem: Problem) -> int:
+    """The most tokens that the model's answers may have, where the error says that more were asked for; or else 0."""
+    longest = _LONGEST.search(problem.text) if problem.status == 400 else None
+    return int(longest[1]) if longest else 0
 
 
 def without_keys(text: str) -> str:

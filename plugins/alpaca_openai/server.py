@@ -8,6 +8,7 @@ import asyncio
 import datetime
 import json
 import os
+import re
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from urllib.request import getproxies
 import httpx2
 import openai
 
-from alpaca_core import MissingError, TeacherError
+from alpaca_core import ConfigError, MissingError, TeacherError
 from alpaca_openai.failures import explain, lacks_scope
 
 OWN_HOST = "api.openai.com"
@@ -34,18 +35,26 @@ class Server:
         self.url = base_url or os.environ.get("OPENAI_BASE_URL", "").strip()
         host = urlsplit(self.url).hostname
         self.is_own = not self.url or host == OWN_HOST
-        self.name = "OpenAI" if self.is_own else self.url
+        self.name = "OpenAI" if self.is_own else re.sub(r"//[^/]*@", "//", self.url).partition("?")[0]  # no secrets
         self.key = os.environ.get("OPENAI_API_KEY", "").strip()
         self.client = openai.AsyncOpenAI(
             api_key=self.key or "no-key",
-            base_url=self.url or None,
+            base_url=self.url or f"https://{OWN_HOST}/v1",
             max_retries=0,
             timeout=openai.Timeout(None, connect=30.0),
             http_client=_http_client(),
         )
 
-    def check_key(self) -> None:
-        """Raises MissingError when there is no key for OpenAI itself. A server of one's own may need none."""
+    def check(self) -> None:
+        """Raises ConfigError for an address that is none or holds a password, and MissingError when there is no key
+        for OpenAI itself. A server of one's own may need none."""
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise ConfigError(f"OPENAI_BASE_URL must begin with http:// or https://, not {self.name!r}.")
+        if "@" in urlsplit(self.url).netloc:
+            raise ConfigError(
+                f"The address {self.name} has a name or password in it, which is not sent.",
+                hint="Leave it out, and put the server's key into OPENAI_API_KEY.",
+            )
         if self.is_own and not self.key:
             raise MissingError(
                 "The teacher needs an OpenAI key, and OPENAI_API_KEY is not set.",

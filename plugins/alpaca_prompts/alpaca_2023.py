@@ -8,6 +8,7 @@ with the published prompt.txt the prompt is the published one byte for byte.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from random import Random
 
@@ -39,7 +40,11 @@ class Alpaca2023:
 
     def __init__(self, options: Alpaca2023Options) -> None:
         self.options = options
-        self.header = _read(options.header) if options.header else HEADER.format(items=options.items)
+
+    @cached_property
+    def header(self) -> str:
+        """The words before the list. Read when the first request is made: reading replies takes none."""
+        return _read(self.options.header) if self.options.header else HEADER.format(items=self.options.items)
 
     def request(self, k: int, rng: Random, seeds: Sequence[Seed], kept: Sequence[Example]) -> Request:
         """Request ``k``, with seed tasks drawn by ``rng`` without repetition; fewer where there are fewer."""

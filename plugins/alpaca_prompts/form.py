@@ -39,6 +39,8 @@ OTHER = """\
 Write every instruction, input and output in {language}, whatever the language of the examples, unless a task is about \
 another language. Only the names of the fields stay as they are below."""
 
+_THOUGHTS = re.compile(r"\s*<think>", re.IGNORECASE)
+
 
 class Options(Protocol):
     """What all prompts that end on a form can be told."""
@@ -89,6 +91,7 @@ def parse(request: Request, reply: Completion) -> Iterator[Candidate | Unparsed]
     See ``parse.parse_list`` and ``json_form.parse_json``. What begins first tells the form; a reply that goes on with
     a numbered list begins with no header, so there any numbered header makes it a list.
     """
+    reply = _without_thoughts(reply)
     begin = first_object(reply.text)
     if request.schema is None:
         is_list = begin < 0 or first_header(reply.text) >= 0
@@ -97,6 +100,15 @@ def parse(request: Request, reply: Completion) -> Iterator[Candidate | Unparsed]
     if header >= 0 and (begin < 0 or header < begin):
         return parse_list(replace(request, prefix=LIST_PREFIX), reply)
     return parse_json(request, reply)
+
+
+def _without_thoughts(reply: Completion) -> Completion:
+    """``reply`` without the thoughts that some models write before their answer: drafts in them are no tasks. One that
+    thinks to its end has no answer."""
+    if not (begun := _THOUGHTS.match(reply.text)):
+        return reply
+    thoughts, closed, answer = reply.text.partition("</think>")
+    return replace(reply, text=answer) if closed else replace(reply, text=begun[0], finish="length")
 
 
 def is_english(language: str) -> bool:

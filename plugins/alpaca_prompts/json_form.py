@@ -14,9 +14,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from alpaca_core import Candidate, Completion, Request, Unparsed
+from alpaca_core import Candidate, Completion, Request, Unparsed, no_input
 from alpaca_prompts.parse import stray
-from alpaca_prompts.wording import no_input
 
 _NAMES = ("instruction", "input", "output")
 

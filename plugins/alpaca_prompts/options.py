@@ -35,7 +35,7 @@ class SelfInstructOptions:
 
     @property
     def recommends(self) -> Mapping[str, str]:
-        return {"filter.ascii-start.language": self.language}
+        return _for_filters(self.language)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class TopicsOptions:
 
     @property
     def recommends(self) -> Mapping[str, str]:
-        return {"filter.ascii-start.language": self.language}
+        return _for_filters(self.language)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class EvolOptions:
 
     @property
     def recommends(self) -> Mapping[str, str]:
-        return {"filter.ascii-start.language": self.language}
+        return _for_filters(self.language)
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,11 @@ def read_topics(path: Path) -> list[str]:
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ValueError(f"{name} must be {low} to {high}, not {value}")
+
+
+def _for_filters(language: str) -> Mapping[str, str]:
+    """What the filters that look at the language are told of it, unless a user tells them otherwise."""
+    return {f"filter.{name}.language": language for name in ("ascii-start", "language")}
 
 
 def _language(value: str) -> None:

@@ -23,8 +23,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from alpaca_core import Candidate, Completion, Request, Unparsed
-from alpaca_prompts.wording import DIGIT, in_english, no_input
+from alpaca_core import Candidate, Completion, Request, Unparsed, no_input
+from alpaca_prompts.wording import DIGIT, in_english
 
 # Every run of blanks or marks is bounded, so the time stays linear in the text.
 _MARK = re.compile(

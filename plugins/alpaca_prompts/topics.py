@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
 from random import Random
 
@@ -28,14 +29,19 @@ class Topics:
     uses_kept = False
 
     def __init__(self, options: TopicsOptions) -> None:
-        if options.topics is None:
+        self.options = options
+
+    @cached_property
+    def topics(self) -> list[str]:
+        """The topics in their order of turns. Read when the first request is made: reading replies takes none."""
+        if self.options.topics is None:
             raise ConfigError(
                 "The prompt 'topics' needs a list of topics, one a line in a text file.",
                 hint="Name it: --set prompt.topics=topics.txt",
             )
-        self.options = options
-        self.topics = read_topics(options.topics)
-        Random("topics").shuffle(self.topics)  # what stands together in a file is often alike
+        topics = read_topics(self.options.topics)
+        Random("topics").shuffle(topics)  # what stands together in a file is often alike
+        return topics
 
     def request(self, k: int, rng: Random, seeds: Sequence[Seed], kept: Sequence[Example]) -> Request:
         """Request ``k``, with its share of the topics, and seed tasks as examples as in ``self-instruct``."""

@@ -169,11 +169,7 @@ def grow(texts: Sequence[str], n: int, compile_from: int | None) -> None:
 def growth(path: Path, sizes: list[int]) -> None:
     print("\nRecombined instructions, threshold 0.7, from text on, one by one\n")
     head("", "texts", "rejected", "CPU s", "wall s", "us each", "compared, each", "peak MB", "exponent")
-    for name, compile_from in (
-        ("Python", "never"),
-        ("compiled from the start", "1"),
-        ("as installed", str(COMPILE_FROM)),
-    ):
+    for name, compile_from in (("Python", "never"), ("compiled", "1")):
         first: tuple[int, float] | None = None
         for n in sizes:
             command = [sys.executable, __file__, str(path), "--only", "grow", "--sizes", str(n), "--from", compile_from]
