@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from random import Random
 
@@ -169,6 +170,13 @@ def test_where_compiled_code_takes_over_changes_no_decision(compile_from):
     kept = kept_by_index(texts, 0.6)
     assert 99 < len(kept) < len(texts)
     assert kept_by_index(texts, 0.6, compile_from) == kept
+
+
+def test_without_a_working_numba_python_goes_on(monkeypatch):
+    monkeypatch.setitem(sys.modules, "alpaca_rouge.compiled", None)  # its import fails
+    index = RougeIndex(0.7, 1)
+    index.add(["word"])
+    assert index.find(["word"]) == (0, 1.0) and not index.compiled
 
 
 @BOTH
