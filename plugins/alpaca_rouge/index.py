@@ -29,7 +29,7 @@ from alpaca_rouge.vocabulary import Read, Vocabulary
 if TYPE_CHECKING:
     from alpaca_rouge.compiled import CompiledPairs
 
-COMPILE_FROM = 50_000  # kept texts; up to there Python is done before the compiled code is ready
+COMPILE_FROM = 20_000  # kept texts; up to there Python is done before the compiled code is ready
 
 
 class Match(NamedTuple):
