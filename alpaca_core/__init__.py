@@ -6,7 +6,17 @@ These names are the public API: what a plugin may import.
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped, TeacherError
 from alpaca_core.hookspecs import hookimpl
 from alpaca_core.markers import no_input
-from alpaca_core.protocols import BatchTeacher, ChatTemplate, Filter, LocalTeacher, Prompt, Teacher, Trainer
+from alpaca_core.protocols import (
+    Ask,
+    BatchTeacher,
+    ChatTemplate,
+    DatasetFilter,
+    Filter,
+    LocalTeacher,
+    Prompt,
+    Teacher,
+    Trainer,
+)
 from alpaca_core.records import (
     BatchStatus,
     Candidate,
@@ -33,6 +43,7 @@ from alpaca_core.tokens import unicode_tokens
 
 __all__ = [
     "AlpacaError",
+    "Ask",
     "BatchStatus",
     "BatchTeacher",
     "Candidate",
@@ -40,6 +51,7 @@ __all__ = [
     "ChatTemplateSpec",
     "Completion",
     "ConfigError",
+    "DatasetFilter",
     "Example",
     "Filter",
     "FilterSpec",

@@ -23,6 +23,9 @@ _TASKS = """
 SELECT kept, CASE kept WHEN 0 THEN filter ELSE '' END AS name, count(*), total(amount / tasks) FROM candidates
 CROSS JOIN (SELECT k, 1.0 * count(*) AS tasks FROM candidates GROUP BY k) USING (k) LEFT JOIN paid USING (k)
 GROUP BY kept, name ORDER BY count(*) DESC, name"""
+# A row that counts towards the target: what a dataset filter rejected did, too.
+_PASSED = """(kept = 1 OR kept = 0 AND filter IN (
+    SELECT value FROM json_each((SELECT value FROM meta WHERE key = 'selectors'))))"""
 _BLANK = "trim(text, char(9, 10, 13, 32)) = ''"
 _WITHOUT_TASKS = f"""
 SELECT CASE WHEN k > ? THEN 'not judged' WHEN finish IN ('refusal', 'content_filter') THEN finish
@@ -106,7 +109,7 @@ def measured(rows: Rows) -> Measured:
     judged = _judged(rows)
     yields = Yield()
     for (kept,) in rows(
-        "SELECT coalesce(sum(kept), 0) FROM replies LEFT JOIN candidates USING (k) WHERE k >= ? AND k <= ?"
+        f"SELECT coalesce(sum({_PASSED}), 0) FROM replies LEFT JOIN candidates USING (k) WHERE k >= ? AND k <= ?"
         " GROUP BY k HAVING total(candidates.id IS NOT NULL AND kept IS NULL) = 0 ORDER BY k",
         own,
         judged,
@@ -121,14 +124,14 @@ def measured(rows: Rows) -> Measured:
         "SELECT total(coalesce(cost, reserved)), count(*) - count(coalesce(cost, reserved)),"
         " total(cost) FILTER (WHERE outcome NOT IN ('answered', 'cancelled')) FROM attempts"
     )
-    ((kept, rejected, left),) = rows("SELECT total(kept = 1), total(kept = 0), total(kept IS NULL) FROM candidates")
+    ((kept, tasks, left),) = rows(f"SELECT total({_PASSED}), count(kept), total(kept IS NULL) FROM candidates")
     ((waiting,),) = rows("SELECT count(*) FROM replies WHERE k > ?", judged)
     return Measured(
         yields=yields,
         usage=Usage(*(round(mean or 0) for mean in tokens)),
         lost=lost / max(1, replies),
         rows=int(kept),
-        surplus=left * kept / max(1, kept + rejected),
+        surplus=left * kept / max(1, tasks),
         waiting=waiting,
         spent=None if unknown else spent,
     )

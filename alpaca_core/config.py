@@ -98,7 +98,7 @@ def load_config(
     ``flags`` are values by dotted key (None: not given; text is read like that of ``--set``), ``sets`` items
     ``KEY=VALUE``, ``file`` what ``--config`` names, ``folder`` where ``alpacakit.toml`` is looked for and flags' file
     names start from (default: the working folder), ``environ`` the environment (default: this process's). Components
-    outside ``needs`` are neither looked up nor checked.
+    outside ``needs`` are neither looked up nor checked; a filter that asks needs the teacher.
 
     Raises ConfigError with every mistake there is; MissingError if all that is wrong is that no plugin offers a name.
     """
@@ -147,6 +147,9 @@ class _Reading:
         """Choose, read, and see what is left over; then raise all that is wrong together."""
         picked = {table: self._choose(table) for table in _KINDS}
         chain = self._chain() if "filters" in self.needs else []
+        if "teacher" not in self.needs and any(getattr(spec, "asks", False) for _, spec in chain):
+            self.needs |= {"teacher"}
+            picked["teacher"] = self._choose("teacher")
         core = {
             table: cls() if table in _KINDS and table not in self.needs else self._read((table,) if table else (), cls)
             for table, cls in TABLES.items()

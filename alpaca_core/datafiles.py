@@ -108,12 +108,17 @@ def writers(*paths: Path) -> Iterator[list[Writer]]:
 
     Raises ConfigError for a suffix that is not written, MissingError where pyarrow is missing: before anything is made.
     """
-    formats = [_format(path) for path in paths]
+    formats = check_written(*paths)
     with unfinished(*paths) as files, ExitStack() as stack:
         made = [kind(file, stack) for kind, file in zip(formats, files, strict=True)]
         yield made
         for writer in made:
             writer.finish()
+
+
+def check_written(*paths: Path) -> list[Any]:
+    """Raise what ``writers`` would raise for ``paths``."""
+    return [_format(path) for path in paths]
 
 
 def _format(path: Path) -> Any:

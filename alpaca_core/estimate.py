@@ -20,7 +20,7 @@ from alpaca_core.pipeline import Parts
 from alpaca_core.protocols import BatchTeacher
 from alpaca_core.records import Request, Usage
 from alpaca_core.reuse import opened
-from alpaca_core.runs import CONFIG, JOURNAL, identity
+from alpaca_core.runs import CONFIG, JOURNAL, JUDGING, identity
 from alpaca_core.schema import VERSION
 from alpaca_core.seeds import seeds_hash
 from alpaca_core.yields import Yield
@@ -75,6 +75,9 @@ def estimate(config: Config, parts: Parts, folder: Path | None = None) -> Estima
     be taken over, on what those replies took and yielded. Writes nothing.
     """
     stored, spent, notes = _stored(config, parts, folder)
+    for chosen in config.filters:
+        if getattr(chosen.spec, "asks", False):
+            notes.append(f"filter '{chosen.name}' asks about each row besides: within the budget, not in these figures")
     target = config.generation.num_examples
     have = round(sum(one.rows + one.surplus for one in stored))
     missing = 0 if target is None else max(0, target - have)
@@ -187,7 +190,8 @@ def _stored(config: Config, parts: Parts, folder: Path | None) -> tuple[list[Mea
             return [], 0.0, [f"{folder} holds another run: choose another folder (--out), or start over (--fresh)"]
         if _filters((folder / CONFIG).read_text(encoding="utf-8")) != _filters(to_toml(config)):
             notes.append("the stored replies were judged by other filters, so their yield may change")
-        return [told], told.spent, notes
+        judged = _judged(folder)
+        return [told], None if told.spent is None or judged is None else told.spent + judged, notes
     for source in map(Path, config.generation.sources):
         told, asked = _read(source, notes)
         if told is not None:
@@ -208,6 +212,18 @@ def _read(folder: Path, notes: list[str]) -> tuple[Measured | None, dict[str, An
     except sqlite3.DatabaseError as error:
         notes.append(f"{path} says nothing: {error}")
         return None, {}
+
+
+def _judged(folder: Path) -> float | None:
+    """Dollars that dataset filters have spent in ``folder``; None where that is not known."""
+    path = folder / JUDGING
+    if not path.is_file():
+        return 0.0
+    with opened(path) as db:
+        unknown, spent = db.execute(
+            "SELECT count(*) - count(coalesce(cost, reserved)), total(coalesce(cost, reserved)) FROM attempts"
+        ).fetchone()
+    return None if unknown else spent
 
 
 def _filters(config: str) -> tuple[Any, Any]:

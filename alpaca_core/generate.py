@@ -25,10 +25,10 @@ from typing import Any
 from alpaca_core.asking import Asker
 from alpaca_core.batches import Batches
 from alpaca_core.config import Generation
+from alpaca_core.contact import Contact
 from alpaca_core.errors import Stopped
 from alpaca_core.judging import Chain
 from alpaca_core.ledger import Ledger
-from alpaca_core.pacing import Pacer
 from alpaca_core.progress import Progress
 from alpaca_core.protocols import Prompt, Teacher
 from alpaca_core.records import Example, Request, Seed
@@ -53,6 +53,8 @@ class Plan:
     ledger: Ledger
     seed: int
     taken: Sequence[Taken] = ()
+    contact: Contact | None = None  # None: the generation's own
+    elsewhere: float = 0.0  # dollars of those that the ledger has spent which went to something else
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
     on_note: Callable[[str], None] = field(default=lambda _: None)
 
@@ -70,12 +72,8 @@ class _Generation:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         settings = plan.settings
-        self.pacer = Pacer(
-            settings.concurrency,
-            max_rpm=settings.max_rpm,
-            max_tpm=settings.max_tpm,
-            first_alone=not getattr(plan.teacher, "local", False),
-        )
+        self.contact = plan.contact or Contact(plan.teacher, plan.store, settings, plan.on_note)
+        self.pacer = self.contact.pacer
         self.asker = Asker(
             plan.teacher,
             plan.store,
@@ -98,8 +96,6 @@ class _Generation:
         self.tasks: dict[int, asyncio.Task[bool]] = {}  # by request: asked and not settled
         self.replies = Replies(plan.store, plan.prompt, plan.chain, settings.num_examples, plan.taken)
         self.left_behind = bool(plan.store.open_batches())  # by an earlier start
-        self.prepared = False  # the teacher's own words to people were heard
-        self.learnt: dict[str, Any] = {}  # about the teacher's model, as stored
         self.wake = asyncio.Event()
         self.trouble: BaseException | None = None
         self.interrupted: int | None = None
@@ -115,9 +111,6 @@ class _Generation:
         plan = self.plan
         plan.store.forget_verdicts()
         plan.chain.told(plan.seeds)
-        if hasattr(plan.teacher, "learnt"):
-            self.learnt = json.loads(plan.store.get("learnt") or "{}")
-            plan.teacher.learnt.update(self.learnt)
         self.items = max(1, self.request(0).items)
         with Signals(self.interrupt):
             async for _ in self.replies.judge_settled():
@@ -125,7 +118,8 @@ class _Generation:
             self.replies.recent.clear()
             while True:
                 try:
-                    await self.prepare()
+                    if self.need() and not self.asker.closing:
+                        await self.contact.prepare()
                     self.send_due()
                     self.show()
                     if not self.tasks and self.batch is None:
@@ -134,7 +128,7 @@ class _Generation:
                         async with asyncio.timeout(0.5):
                             await self.wake.wait()
                     self.wake.clear()
-                    self.remember()
+                    self.contact.remember()
                     if self.trouble is None:
                         async for _ in self.replies.judge_settled():
                             # A batch takes hours: it is put together when all that is here is judged.
@@ -151,31 +145,6 @@ class _Generation:
         if self.interrupted is not None or self.trouble is not None or self.replies.missing:
             self.explain()
         return self.progress()
-
-    async def prepare(self) -> None:
-        """Before the first request of this start: what is missing, and what the teacher itself has to say."""
-        if self.prepared or not self.need() or self.asker.closing:
-            return
-        self.prepared = True
-        if hasattr(self.plan.teacher, "check"):
-            self.plan.teacher.check()
-        if hasattr(self.plan.teacher, "prepare"):
-            for note in await self.plan.teacher.prepare():
-                self.plan.on_note(note)
-
-    def remember(self) -> None:
-        """Store and tell what the teacher has learnt about its model since the last time, and its other remarks."""
-        while notes := getattr(self.plan.teacher, "notes", None):
-            self.plan.on_note(notes.pop(0))
-        learnt = getattr(self.plan.teacher, "learnt", self.learnt)
-        if learnt == self.learnt:
-            return
-        for name, value in learnt.items():
-            if name not in self.learnt or self.learnt[name] != value:
-                instead = "it is left out" if value is None else f"{value} is sent in its place"
-                self.plan.on_note(f"The model does not take {name} as set: {instead}.")
-        self.learnt = dict(learnt)
-        self.plan.store.set("learnt", json.dumps(self.learnt))
 
     def send_due(self) -> None:
         """Ask what is due: one by one, or as one batch, for which an earlier start's batches are waited first."""
@@ -315,7 +284,7 @@ class _Generation:
 
     def progress(self) -> Progress:
         replies, trouble = self.replies, self.pacer.trouble or self.batches.trouble
-        spent, budget = self.plan.ledger.spent, self.plan.ledger.budget
+        spent, budget = self.plan.ledger.spent - self.plan.elsewhere, self.plan.ledger.budget
         return Progress(
             target=self.plan.settings.num_examples,
             kept=replies.kept,
@@ -338,7 +307,7 @@ class _Generation:
             own=replies.own,
             total_cost=None if self.plan.ledger.price is None else replies.total_cost(spent),
             budget=budget,
-            reach=None if budget is None else replies.reach(spent, budget),
+            reach=None if budget is None else replies.reach(spent, budget - self.plan.elsewhere),
         )
 
     def explain(self) -> None:

@@ -75,10 +75,16 @@ class Ledger:
         self._reserved -= Fraction(worst or 0)
         self._spent += Fraction(cost or 0)
 
-    def settle_unpriced(self, store: Store) -> None:
-        """Price what was sent while the price was not known, now that it is: lost attempts at their worst."""
+    def settle_unpriced(self, *stores: Store) -> None:
+        """Price what was sent while the price was not known, now that it is: lost attempts at their worst. ``stores``
+        are all journals that this ledger pays for."""
         if self.price is None:
             return
+        for store in stores:
+            self._settle_unpriced(store)
+        self._spent = sum((Fraction(store.totals().cost or 0) for store in stores), Fraction(0))
+
+    def _settle_unpriced(self, store: Store) -> None:
         costs = []
         for attempt, k, answered, batch in store.unpriced():
             found = store.reply(k) if answered else None
@@ -86,7 +92,6 @@ class Ledger:
             cost = self.bill(found[1], worst, batch=batch) if found else worst
             costs.append((cost or 0.0, attempt))
         store.priced(costs)
-        self._spent = Fraction(store.totals().cost or 0)
 
     def bill(self, reply: Completion, worst: float | None, *, batch: bool = False) -> float | None:
         """What ``reply`` cost, asked alone or in a ``batch``: ``worst`` where the server does not count its tokens. It

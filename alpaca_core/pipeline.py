@@ -6,30 +6,41 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
 from alpaca_core.account import account
 from alpaca_core.config import Config
+from alpaca_core.contact import Contact
 from alpaca_core.dataset import split, write_jsonl, write_rows
 from alpaca_core.errors import ConfigError, Stopped
-from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
+from alpaca_core.evaluate import Scores, most_frequent, nearest
 from alpaca_core.generate import Plan as GenerationPlan
 from alpaca_core.generate import generate
 from alpaca_core.judging import Chain
 from alpaca_core.ledger import Ledger
 from alpaca_core.local import Gathered
 from alpaca_core.plugins import PluginHost
-from alpaca_core.progress import Progress
-from alpaca_core.protocols import BatchTeacher, LocalTeacher, Prompt, Teacher
-from alpaca_core.records import Example, Price, Seed, TrainEvent, TrainJob, TrainResult
+from alpaca_core.progress import Inquiry, Progress
+from alpaca_core.protocols import BatchTeacher, Prompt, Teacher
+from alpaca_core.records import Example, Price, Seed, TrainEvent, TrainResult
 from alpaca_core.reuse import check_sources, described, take_over, taken
-from alpaca_core.runs import DATA, HELDOUT, JOURNAL, REJECTED, RunFolder, identity, read_summary, write_summary
+from alpaca_core.runs import (
+    DATA,
+    HELDOUT,
+    JOURNAL,
+    REJECTED,
+    RunFolder,
+    identity,
+    read_summary,
+    teacher_identity,
+    write_summary,
+)
 from alpaca_core.seeds import read_seeds, seeds_hash
-from alpaca_core.steplog import StepLog
+from alpaca_core.selection import Selection, asks
+from alpaca_core.training import check_trainer, run_training, score, train_job, training_summary
 
 
 class Watcher(Protocol):
@@ -37,6 +48,7 @@ class Watcher(Protocol):
 
     def stage(self, name: str) -> None: ...
     def generating(self, progress: Progress) -> None: ...
+    def selecting(self, inquiry: Inquiry) -> None: ...
     def training(self, event: TrainEvent) -> None: ...
     def note(self, text: str) -> None: ...
 
@@ -132,14 +144,16 @@ def generate_stage(
     With ``heldout`` some rows are set aside for evaluation. Whatever ends the generation early, the rows so far are
     written and the summary says so; then the error goes on to the caller.
     """
-    store = folder.store
+    store, judging = folder.store, folder.judging(make=asks(config))
     heldout = heldout or (folder.path / HELDOUT).exists()  # what was set aside once stays so
     if not store.sources():
         check_sources(config.generation.sources, folder.path)
     take_over(store, config.generation.sources)
     before = store.totals()
-    ledger = Ledger(parts.price, config.generation.budget, before.cost)
-    ledger.settle_unpriced(store)
+    journals = [store, judging] if judging is not None else [store]
+    ledger = Ledger(parts.price, config.generation.budget, sum(journal.totals().cost or 0 for journal in journals))
+    ledger.settle_unpriced(*journals)
+    selection = Selection(parts.chain, judging)
     plan = GenerationPlan(
         store=store,
         teacher=parts.teacher,
@@ -150,12 +164,13 @@ def generate_stage(
         ledger=ledger,
         seed=config.seed,
         taken=taken(store, host),
+        elsewhere=(judging.totals().cost or 0.0) if judging is not None else 0.0,
         on_progress=watch.generating,
         on_note=watch.note,
     )
     started = time.monotonic()
     try:
-        asyncio.run(_generate(plan))
+        asyncio.run(_generate(plan, selection, teacher_identity(config), watch))
         status = "done"
     except BaseException as exc:
         status = _status(exc)
@@ -163,9 +178,12 @@ def generate_stage(
     finally:
         seconds = float(store.get("seconds") or 0)
         if store.totals().attempts > before.attempts:  # judging stored replies again is not generating
-            seconds += time.monotonic() - started
+            seconds += time.monotonic() - started - selection.seconds
             store.set("seconds", str(seconds))
-        outcome = _write_dataset(config, folder, status, seconds, heldout)
+        outcome = _write_dataset(config, folder, status, seconds, heldout, selection)
+        if not selection.complete:
+            names = ", ".join(name for name, _ in parts.chain.selectors)
+            watch.note(f"The rows are written as they are: {names} judges them when all is there.")
     return outcome
 
 
@@ -176,14 +194,21 @@ def _status(error: BaseException) -> str:
     return "stopped" if getattr(error, "exit_code", 1) == Stopped.exit_code else "failed"
 
 
-async def _generate(plan: GenerationPlan) -> None:
+async def _generate(plan: GenerationPlan, selection: Selection, identity: str, watch: Watcher) -> None:
+    """Generate, and have the dataset filters judge what was kept: the same teacher at the same pace."""
     try:
+        plan.contact = Contact(plan.teacher, plan.store, plan.settings, plan.on_note)
         await generate(plan)
+        if plan.chain.selectors:
+            watch.stage("select")
+            await selection.judge_run(plan, identity, watch.selecting)
     finally:
         await plan.teacher.aclose()
 
 
-def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: float, heldout: bool) -> Outcome:
+def _write_dataset(
+    config: Config, folder: RunFolder, status: str, seconds: float, heldout: bool, selection: Selection
+) -> Outcome:
     """alpaca_data.json, heldout.json, rejected.jsonl and the summary so far, all from the journal."""
     totals = folder.store.totals()
     kept, rejected = folder.store.counts()
@@ -221,42 +246,11 @@ def _write_dataset(config: Config, folder: RunFolder, status: str, seconds: floa
             **({"learnt": json.loads(learnt)} if (learnt := folder.store.get("learnt")) else {}),
             **({"sources": sources} if (sources := described(folder.store)) else {}),
         },
+        **({"selection": selection.summary()} if selection.chain.selectors or selection.journal else {}),
         **(stages if data.read_bytes() == before else {}),
     }
     write_summary(folder.path, summary)
     return Outcome(summary, train, held_out)
-
-
-def train_job(config: Config, data: Path, out: Path, *, fresh: bool = False) -> TrainJob:
-    """The job that the chosen trainer is given."""
-    assert config.trainer is not None
-    template = config.chat_template
-    assert template is not None
-    return TrainJob(
-        data=data,
-        out=out,
-        student=str(Path(config.student).expanduser()) if config.student.startswith("~") else config.student,
-        template=template.spec.target,
-        template_options=asdict(template.options) if template.options is not None else {},
-        seed=config.seed,
-        options=config.trainer.options,
-        notice=getattr(config.teacher.spec, "notice", "") if config.teacher else "",
-        fresh=fresh,
-    )
-
-
-def training_summary(result: TrainResult) -> dict[str, Any]:
-    """summary.json's ``training``."""
-    return {
-        "strategy": result.strategy,
-        "world_size": result.world_size,
-        "steps": result.steps,
-        "tokens": result.tokens,
-        "final_loss": result.final_loss,
-        "seconds": round(result.seconds, 2),
-        "parameters": result.parameters,
-        "model": str(result.model),
-    }
 
 
 def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *, fresh: bool = False) -> Outcome:
@@ -289,15 +283,6 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
     return outcome
 
 
-def check_trainer(config: Config, job: TrainJob) -> None:
-    """Find out now what would stop ``job`` later: its plan, and the trainer's own ``check`` where it has one."""
-    assert config.trainer is not None
-    trainer = config.trainer.build()
-    trainer.plan(job)
-    if hasattr(trainer, "check"):
-        trainer.check(job)
-
-
 def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResult:
     """Train on the run's dataset. A trainer, a setting or a dataset that changed since starts the training anew."""
     assert config.trainer is not None
@@ -317,33 +302,6 @@ def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResul
     result = run_training(config, job, on_event)
     folder.store.set("training", wanted)
     return result
-
-
-def run_training(config: Config, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
-    """Run ``job`` with the chosen trainer, writing its steps into ``training.jsonl``."""
-    assert config.trainer is not None
-    with StepLog(job.out) as log:
-
-        def both(event: TrainEvent) -> None:
-            log.event(event)
-            on_event(event)
-
-        result: TrainResult = config.trainer.build().train(job, both)
-    return result
-
-
-def model_path(model: str) -> str:
-    """``model``, or the model in it where it is a run folder."""
-    inside = Path(model) / "model"
-    return str(inside) if (inside / "config.json").is_file() else model
-
-
-def open_model(host: PluginHost, model: str, *, batch_size: int = 64) -> LocalTeacher:
-    """A model folder or hub id, ready to answer requests greedily."""
-    spec = host.find("teacher", "transformers")
-    options = spec.options(model=model, batch_size=batch_size, temperature=0.0)  # type: ignore[misc]
-    teacher: LocalTeacher = spec.load()(options)
-    return teacher
 
 
 def evaluate_stage(
@@ -380,10 +338,3 @@ def evaluate_stage(
         "baselines": baselines,
         "seconds": stored["seconds"],
     }
-
-
-def score(config: Config, host: PluginHost, model: str, examples: Sequence[Example]) -> Scores:
-    """How ``model`` does on ``examples``."""
-    settings = config.evaluation
-    opened = open_model(host, model, batch_size=settings.batch_size)
-    return evaluate(opened, examples, max_new_tokens=settings.max_new_tokens)

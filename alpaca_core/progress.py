@@ -1,4 +1,4 @@
-"""Where a generation stands: what is shown to people while it runs."""
+"""Where the asking stands: what is shown to people while it runs."""
 
 from __future__ import annotations
 
@@ -43,3 +43,25 @@ class Progress:
             return None
         per_reply = max(self.kept, 1) / self.replies
         return (self.target - self.kept) / per_reply * self.seconds / self.arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Where the questions of a dataset filter stand. ``seconds`` and ``arrived`` count from this start on, ``answered``
+    and ``cost`` (dollars; None: not known) the earlier ones too. ``target`` is how many there are."""
+
+    target: int
+    answered: int
+    arrived: int
+    in_flight: int
+    cost: float | None
+    seconds: float
+    waiting: float  # seconds of a common pause that are left
+    trouble: str = ""  # the newest error since the last good reply
+    closing: bool = False  # nothing more is asked; what is in flight comes home
+    doing: str = ""  # what a local model is at
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds still to go at the pace since this start."""
+        return (self.target - self.answered) * self.seconds / self.arrived if self.arrived else None

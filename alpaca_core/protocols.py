@@ -6,7 +6,7 @@ where the spec has none.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from random import Random
 from typing import Protocol, runtime_checkable
 
@@ -123,6 +123,22 @@ class Filter(Protocol):
 
     def kept(self, example: Example) -> None:
         """Told of every seed task first, then of each row that the whole chain kept."""
+        ...
+
+
+#: Asks the teacher many requests, whose numbers do not matter: one answer for each, in their order, or the error for
+#: which it was given up. What was answered before is not asked again.
+Ask = Callable[[Sequence[Request]], Awaitable[list[Completion | TeacherError]]]
+
+
+@runtime_checkable
+class DatasetFilter(Protocol):
+    """Judges all rows together, once the other filters are through with them: one that needs the whole dataset, or a
+    teacher (``FilterSpec.asks``). A filter that has ``select`` is one; its ``judge``, if any, is never called."""
+
+    async def select(self, examples: Sequence[Example], ask: Ask) -> list[Verdict]:
+        """One verdict on each of ``examples``, in their order. Errors that ``ask`` raises concern the whole run, and go
+        on to the caller."""
         ...
 
 

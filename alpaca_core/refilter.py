@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from alpaca_core.datafiles import writers
+from alpaca_core.datafiles import check_written, writers
 from alpaca_core.dataset import each_record, example
 from alpaca_core.errors import ConfigError
 from alpaca_core.judging import Chain, Judgement
@@ -103,7 +103,7 @@ def refilter(records: Iterable[Mapping[str, Any]], chain: Chain, seeds: Sequence
     for number, record in enumerate(records, start=1):
         row = example(record, number)
         judged = chain.judge(Candidate(row.instruction, row.input, row.output, number, row.id, row.label))
-        texts = {name: getattr(judged.candidate, name) for name in ("instruction", "input", "output")}
+        texts = _texts(judged)
         if judged.kept:
             chain.kept(replace(row, **texts))
         repaired = any(record[name] != text for name, text in texts.items())
@@ -118,18 +118,24 @@ def refilter_file(
     kept: Path,
     rejected: Path | None = None,
     verdicts: Path | None = None,
+    select: Callable[[list[Judgement]], list[Judgement]] | None = None,
 ) -> Tally:
     """Filter the rows of ``data`` as they are read, and write each where it belongs: rows kept, rows rejected, and what
     was said about every row. All files appear when the last row is written, and none when there is a mistake.
 
-    Raises ConfigError as ``dataset.each_record`` does, and where there are no rows.
+    ``select`` has the chain's dataset filters judge all rows together. They are held in memory then, and written when
+    it returns. Raises ConfigError as ``dataset.each_record`` does, and where there are no rows.
     """
     tally = Tally()
     records = each_record(data)  # before any file is made
     paths = [path for path in (kept, rejected, verdicts) if path is not None]
+    judged: Iterable[Judged] = refilter(records, chain, seeds)
+    if select is not None:
+        check_written(*paths)
+        judged = _selected(list(judged), select)
     with writers(*paths) as made:
         into = dict(zip(paths, made, strict=True))
-        for row in refilter(records, chain, seeds):
+        for row in judged:
             tally.add(row)
             if row.kept:
                 into[kept].write(row.record)
@@ -140,3 +146,14 @@ def refilter_file(
         if not tally.rows:
             raise ConfigError(f"{data} holds no rows to filter.")
     return tally
+
+
+def _selected(rows: list[Judged], select: Callable[[list[Judgement]], list[Judgement]]) -> Iterator[Judged]:
+    """``rows`` with the verdicts that ``select`` gives."""
+    for row, judged in zip(rows, select([row.judgement for row in rows]), strict=True):
+        changed = row.judgement.candidate != judged.candidate
+        yield Judged(row.id, {**row.record, **_texts(judged)}, judged, row.repaired or changed)
+
+
+def _texts(judged: Judgement) -> dict[str, str]:
+    return {name: getattr(judged.candidate, name) for name in ("instruction", "input", "output")}

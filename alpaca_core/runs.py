@@ -2,6 +2,7 @@
 
 run.toml          the resolved configuration, and the versions it ran with
 run.db            the journal (alpaca_core.store)
+judging.db        the journal of what dataset filters asked, where there is one
 alpaca_data.json  the training rows           heldout.json   rows set aside for evaluation
 rejected.jsonl    the rejected candidates     summary.json   counts, cost, times, scores
 model/            the trained student
@@ -9,11 +10,10 @@ model/            the trained student
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -21,11 +21,13 @@ from typing import IO, Any
 
 from alpaca_core.config import Config, to_toml
 from alpaca_core.dataset import write_text
-from alpaca_core.errors import AlpacaError, ConfigError
+from alpaca_core.errors import ConfigError
+from alpaca_core.locks import take_lock
 from alpaca_core.settings import default_of, shown
 from alpaca_core.store import Store
 
 JOURNAL = "run.db"
+JUDGING = "judging.db"
 CONFIG = "run.toml"
 DATA = "alpaca_data.json"
 HELDOUT = "heldout.json"
@@ -41,6 +43,13 @@ class RunFolder:
         self.path = path
         self.store = store
         self._lock = lock
+        self._judging: Store | None = None
+
+    def judging(self, *, make: bool) -> Store | None:
+        """The journal of what dataset filters asked; None where there is none, unless it is to be made."""
+        if self._judging is None and (make or (self.path / JUDGING).exists()):
+            self._judging = Store(self.path / JUDGING)
+        return self._judging
 
     @classmethod
     def open(cls, path: Path, config: Config, identity: Mapping[str, Any], *, fresh: bool = False) -> RunFolder:
@@ -74,6 +83,8 @@ class RunFolder:
         return cls(path, store, lock)
 
     def close(self) -> None:
+        if self._judging is not None:
+            self._judging.close()
         self.store.close()
         self._lock.close()
 
@@ -111,7 +122,14 @@ def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
     write_text(path / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 
 
-def _options(config: Config, *, defaults: bool = False) -> dict[str, Any]:
+def teacher_identity(config: Config) -> str:
+    """Who answers: the teacher with the options that change what it says, as JSON."""
+    return json.dumps({"teacher": config.teacher.name, **_options(config, ("teacher",))}, default=str)
+
+
+def _options(
+    config: Config, tables: Sequence[str] = ("teacher", "prompt"), *, defaults: bool = False
+) -> dict[str, Any]:
     """The options that change what teacher and prompt say; ``metadata={"identity": False}`` marks those that do not.
 
     With ``defaults`` as they are when nobody sets them.
@@ -121,7 +139,8 @@ def _options(config: Config, *, defaults: bool = False) -> dict[str, Any]:
         f"{table}.{option.name}": shown(
             option.name, default_of(option) if defaults else getattr(chosen.options, option.name)
         )
-        for table, chosen in (("teacher", config.teacher), ("prompt", config.prompt))
+        for table in tables
+        for chosen in (getattr(config, table),)
         for option in (fields(chosen.options) if chosen.options is not None else ())
         if option.metadata.get("identity", True)
     }
@@ -145,15 +164,7 @@ def _is_bare(store: Store) -> bool:
 
 
 def _take_lock(path: Path, fresh: bool) -> IO[str]:
-    path.mkdir(parents=True, exist_ok=True)
-    lock = (path / LOCK).open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise AlpacaError(
-            f"Another alpacakit is working in {path}.", hint="Wait for it to end, or choose another folder: --out DIR"
-        ) from None
+    lock = take_lock(path / LOCK, path)
     if not fresh or not (path / JOURNAL).exists():
         return lock
     number = 1

@@ -93,11 +93,15 @@ class PromptSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class FilterSpec(Spec):
-    """A filter, or a chain: an ordered tuple of (filter name, its options) under one name, without a target."""
+    """A filter, or a chain: an ordered tuple of (filter name, its options) under one name, without a target.
+
+    ``asks`` says that it is a ``DatasetFilter`` which asks the teacher.
+    """
 
     kind: ClassVar[Kind] = "filter"
     target: str = ""
     chain: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    asks: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,7 +18,7 @@ from typing import Any
 
 from alpaca_core.entries import Judged, OpenBatch, Totals
 from alpaca_core.errors import AlpacaError
-from alpaca_core.records import Completion, Example, Request, Usage
+from alpaca_core.records import Candidate, Completion, Example, Request, Usage
 from alpaca_core.schema import SCHEMA, UPGRADES, VERSION
 
 
@@ -178,6 +178,11 @@ class Store:
         (body,) = self._db.execute("SELECT body FROM requests WHERE k = ?", (k,)).fetchone()
         return _request(body)
 
+    def requests(self) -> Iterator[Request]:
+        """Every request that was ever sent, by its number."""
+        for (body,) in self._db.execute("SELECT body FROM requests ORDER BY k"):
+            yield _request(body)
+
     def priced(self, costs: Iterable[tuple[float, int]]) -> None:
         """Store costs found later, as (dollars, attempt)."""
         with self:
@@ -320,7 +325,7 @@ class Store:
         """Drop every verdict: the replies are judged again from the first."""
         with self:
             self._db.execute("DELETE FROM candidates")
-            self._db.execute("DELETE FROM meta WHERE key = 'judged'")
+            self._db.execute("DELETE FROM meta WHERE key IN ('judged', 'selectors')")
 
     def judged(self, rows: Iterable[Judged], last: int | None = None) -> None:
         """Store verdicts. ``last`` is the request up to which all replies are judged now."""
@@ -353,6 +358,17 @@ class Store:
             "SELECT instruction, input, output, id, label FROM candidates WHERE kept = 1 ORDER BY k, place"
         ):
             yield Example(*row)
+
+    def kept_verdicts(self) -> list[Judged]:
+        """The kept rows as they were judged, in that order."""
+        rows = self._db.execute(
+            "SELECT instruction, input, output, id, label, k, place, flags FROM candidates WHERE kept = 1"
+            " ORDER BY k, place"
+        )
+        return [
+            Judged(Candidate(*texts, id=id, label=label), k, place, True, flags=tuple(json.loads(flags or "[]")))
+            for *texts, id, label, k, place, flags in rows
+        ]
 
     def rejected(self) -> Iterator[dict[str, Any]]:
         """The rejected candidates with the filter and its reason, in the order in which they were judged."""

@@ -69,6 +69,7 @@ OPEN_OBJECT = re.compile(r'\{"tasks": \[$')
 LANGUAGE = re.compile(r"instruction, input and output in (?:the language with the code )?([^,]+),")
 TOPIC = re.compile(r"^Tasks? (\d+)(?: to (\d+))?: (.+)$", re.MULTILINE)
 BASIS = re.compile(r"^Basis \d+: (.+)$", re.MULTILINE)
+GRADED = "Grade it from 0 to 5"  # what a judge is told
 # Each spoils every third task of an answer, or its whole form.
 DAMAGES = ("no input", "no output", "counts from 1", "no separators", "quotes a header", "bold", "no text")
 
@@ -80,6 +81,8 @@ def answer(prompt: str, rng: Random, items: int, chat: bool, damage: str) -> str
     A chat model writes the beginning of the form itself, a completion goes on behind it. ``damage`` is one of DAMAGES
     or "".
     """
+    if GRADED in prompt:
+        return grade(prompt, rng, damage)
     end = prompt[-100:]
     asked, opened = LAST_NUMBER.search(end), OPEN_OBJECT.search(end)
     first = int(asked[1]) if asked else 1
@@ -91,6 +94,15 @@ def answer(prompt: str, rng: Random, items: int, chat: bool, damage: str) -> str
         return text.split("[", 1)[1] if opened and not chat else text
     text = listing(tasks, first, damage)
     return text.split("Instruction:", 1)[1] if asked and not chat else text
+
+
+def grade(prompt: str, rng: Random, damage: str) -> str:
+    """What a judge says of the row in ``prompt``: a score of its own in one of several forms, or none that is one."""
+    if damage:
+        return rng.choice(["I would rather not say.", "There are 3 things to say about this.", "9"])
+    score = rng.choice(["1", "2", "3", "3.5", "4", "4.5", "5"])
+    form = rng.choice(["{}", "Score: {}", "{}/5", "**{}**", "Grade: {} out of 5"])
+    return f"{form.format(score)}\nIt says what {rng.choice(NAMES)} would say."
 
 
 def topics_in(prompt: str) -> list[str]:

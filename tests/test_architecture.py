@@ -21,18 +21,18 @@ LAYERS = """
     specs protocols
     hookspecs
     __init__
-    jsonfiles entries csvfiles datafolders
+    jsonfiles entries csvfiles datafolders locks
     arrowfiles
     datafiles
     plugins seeds store dataset buckets evaluate local progress
     ledger account pacing
-    sources asking judging steplog
-    replies batches
+    sources asking judging steplog contact
+    replies batches answers
     refilter
     validation
     config
-    generate runs
-    reuse
+    generate runs training
+    reuse selection
     pipeline
     estimate
     cli.__init__ cli.console

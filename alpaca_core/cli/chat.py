@@ -27,8 +27,8 @@ def chat(ctx: click.Context, model: str, prompt: str | None, input_text: str) ->
     alpacakit chat runs/practice/model --prompt "Write the words in capital letters: plum, tiger"
     """
     from alpaca_core.errors import ConfigError
-    from alpaca_core.pipeline import model_path, open_model
     from alpaca_core.records import Request
+    from alpaca_core.training import model_path, open_model
 
     if input_text and prompt is None:
         raise ConfigError("--input goes with --prompt.", hint='Use: --prompt "..." --input "..."')

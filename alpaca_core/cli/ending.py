@@ -8,7 +8,7 @@ from typing import Any
 
 from alpaca_core.cli.console import out, table
 from alpaca_core.cli.progress import clock, dollars
-from alpaca_core.cli.spending import show_account, show_endings, show_sources
+from alpaca_core.cli.spending import show_account, show_endings, show_selection, show_sources
 from alpaca_core.evaluate import Scores
 from alpaca_core.pipeline import Outcome
 from alpaca_core.runs import DATA
@@ -35,6 +35,8 @@ def show_generation(summary: Mapping[str, Any]) -> None:
     else:
         out(f"teacher   {tokens}: {dollars(cost)}{f', {dollars(each)} a row' if cost and each else ''}")
     show_account(made)
+    if "selection" in summary:
+        show_selection(summary["selection"])
 
 
 def _with(count: int, name: str, made: Mapping[str, Any], **parts: str) -> str:
@@ -119,10 +121,12 @@ def show_samples(after: Scores, before: Scores | None = None) -> None:
 def show_times(summary: Mapping[str, Any]) -> None:
     """Wall time and cost of each stage."""
     parts = []
-    for stage, name in (("generation", "generate"), ("training", "train"), ("evaluation", "evaluate")):
-        if stage in summary:
+    stages = {"generation": "generate", "selection": "select", "training": "train", "evaluation": "evaluate"}
+    for stage, name in stages.items():
+        if "seconds" in summary.get(stage, {}):
             parts.append(f"{name} {clock(summary[stage]['seconds'])}")
-    cost = summary["generation"]["cost_usd"]
+    costs = [summary[stage]["cost_usd"] for stage in stages if "cost_usd" in summary.get(stage, {})]
+    cost = None if None in costs else sum(costs)
     paid = "unknown" if cost is None else dollars(cost)
     out(f"time      {', '.join(parts)}; cost {paid}")
 

@@ -33,8 +33,8 @@ def evaluate(ctx: click.Context, path: str, data: Path, file: Path | None, as_js
 
     from alpaca_core.cli.ending import show_samples
     from alpaca_core.dataset import read_rows, write_text
-    from alpaca_core.pipeline import model_path, score
     from alpaca_core.runs import DATA, HELDOUT
+    from alpaca_core.training import model_path, score
 
     host, config = resolve(ctx, frozenset())
     host.find("teacher", "transformers").require()

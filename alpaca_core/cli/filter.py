@@ -1,10 +1,11 @@
-"""``alpacakit filter``: judge a dataset's rows again, without a teacher."""
+"""``alpacakit filter``: judge a dataset's rows again. A teacher is asked only where a filter asks one."""
 
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,8 +16,12 @@ from alpaca_core.judging import Chain
 from alpaca_core.refilter import Tally, refilter_file
 from alpaca_core.seeds import read_seeds
 
+if TYPE_CHECKING:
+    from alpaca_core.config import Config
+
 _FILE = click.Path(path_type=Path)
 _MOST_REASONS = 12
+_JUDGE = ("teacher", "model", "budget", "concurrency", "max_rpm", "max_tpm")
 
 
 @click.command("filter")
@@ -27,7 +32,7 @@ _MOST_REASONS = 12
 @click.option(
     "--seed-tasks", "seeds_file", type=_FILE, metavar="FILE", help="Compare with these too (default: with no others)."
 )
-@config_options("filter")
+@config_options("filter", *_JUDGE, teacher="Teacher to ask, where a filter asks one.")
 @json_option
 @click.pass_context
 def filter_(
@@ -41,14 +46,16 @@ def filter_(
     as_json: bool,
     **_: Any,
 ) -> None:
-    """Filter the dataset IN again, without a teacher.
+    """Filter the dataset IN again, without a teacher unless a filter asks one.
 
     IN is a JSON, JSON Lines, CSV, Parquet or Arrow file of rows, a run folder or a Hugging Face dataset folder. Files
     are written as their names end: .json, .jsonl, .csv, .parquet. Rows stay as they are and in their order; each is
-    kept, or rejected with the filter that rejected it and why. Nothing is overwritten.
+    kept, or rejected with the filter that rejected it and why. Nothing is overwritten. A teacher's answers are kept
+    beside --out, and the same command goes on where it ended.
 
     \b
     alpacakit filter alpaca_data.json --filter rouge --set filter.rouge.threshold=0.5 --out kept.json
+    alpacakit filter alpaca_data.json --filter quality --teacher openai --budget 2 --out kept.json
     """
     if not filter:  # the configured chain is for generation: no row is dropped by a filter that nobody named here
         raise click.UsageError("name the filters, such as --filter alpaca", ctx)
@@ -57,10 +64,15 @@ def filter_(
     chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
     seeds = read_seeds(seeds_file) if seeds_file else []
     started = time.monotonic()
-    tally = refilter_file(data, chain, seeds, kept=kept_file, rejected=rejected_file, verdicts=verdicts_file)
+    files = {"kept": kept_file, "rejected": rejected_file, "verdicts": verdicts_file}
+    if chain.selectors:
+        tally, selection = _selected(config, data, chain, seeds, files)
+    else:
+        tally, selection = refilter_file(data, chain, seeds, **files), {}
     seconds = time.monotonic() - started
     if as_json:
-        emit_json(tally.as_dict() | {"seconds": round(seconds, 3)})
+        more = {"selection": selection} if selection else {}
+        emit_json(tally.as_dict() | more | {"seconds": round(seconds, 3)})
         return
     out(f"kept      {tally.kept:,} of {tally.rows:,} rows in {seconds:.1f} s: {kept_file}")
     for title, counts in (("rejected", tally.rejected()), ("flagged", tally.flags)):
@@ -69,6 +81,34 @@ def filter_(
     if tally.repaired:
         out(f"repaired  {tally.repaired:,} of the rows kept")
     _show_reasons(tally)
+    if selection:
+        from alpaca_core.cli.spending import show_selection
+
+        show_selection(selection)
+
+
+def _selected(config: Config, data: Path, chain: Chain, seeds: Any, files: Any) -> tuple[Tally, dict[str, Any]]:
+    """Filter ``data`` by a chain with dataset filters: what was counted, and what was selected and asked."""
+    from alpaca_core.cli.progress import Screen
+    from alpaca_core.pipeline import make_teacher
+    from alpaca_core.selection import Selection, asks, journal_beside, select_rows
+
+    judge = None
+    if asks(config):
+        if config.values["teacher.name"].source == "default":  # which writes practice data, and judges nothing
+            names = ", ".join(chosen.name for chosen in config.filters if getattr(chosen.spec, "asks", False))
+            raise ConfigError(f"The filter '{names}' asks a teacher.", hint="Name one, such as --teacher openai")
+        judge = make_teacher(config)
+    with ExitStack() as stack:
+        journal = stack.enter_context(journal_beside(files["kept"])) if judge else None
+        selection = Selection(chain, journal)
+        screen = stack.enter_context(Screen())
+
+        def select(rows: Any) -> Any:
+            screen.stage("select")
+            return select_rows(rows, selection, config, judge, on_progress=screen.selecting, on_note=screen.note)
+
+        return refilter_file(data, chain, seeds, **files, select=select), selection.summary()
 
 
 def _show_reasons(tally: Tally) -> None:

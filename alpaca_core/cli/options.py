@@ -52,8 +52,9 @@ _ABOUT: dict[str, tuple[str, str]] = {
 }
 
 
-def config_options(*flags: str) -> Callable[[Any], Any]:
-    """Add the flags named (keys of ``settings.FLAGS``), and ``--config`` and ``--set``, to a command."""
+def config_options(*flags: str, **about: str) -> Callable[[Any], Any]:
+    """Add the flags named (keys of ``settings.FLAGS``), and ``--config`` and ``--set``, to a command. ``about`` gives
+    other help texts than the usual ones."""
 
     def decorate(command: Any) -> Any:
         options = [
@@ -61,7 +62,7 @@ def config_options(*flags: str) -> Callable[[Any], Any]:
                 *(["-n"] if flag == "num_examples" else []),
                 "--" + flag.replace("_", "-"),
                 flag,
-                help=_ABOUT[flag][1],
+                help=about.get(flag, _ABOUT[flag][1]),
                 **({"is_flag": True, "default": None} if flag == "batch" else {"metavar": _ABOUT[flag][0]}),
                 multiple=flag in ("filter", "from"),
             )

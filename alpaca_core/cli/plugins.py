@@ -127,6 +127,7 @@ def _component(spec: Spec, host: PluginHost) -> dict[str, Any]:
         "distribution": owner.distribution,
         "target": spec.target,
         "keys": list(getattr(spec, "keys", ())),
+        "asks": getattr(spec, "asks", False),
         "chain": [{"filter": name, "options": dict(options)} for name, options in getattr(spec, "chain", ())],
         "defaults": dict(spec.defaults),
         "options": [vars(option) for option in options_of(spec.options)],
@@ -147,6 +148,7 @@ def _component_lines(spec: Spec, host: PluginHost) -> list[str]:
     facts = {
         "from": f"{about['distribution']} {host.owner(spec).version}, plugin {about['plugin']}",
         "class": spec.target,
+        "asks": "the teacher" if about["asks"] else "",
         "chain": " > ".join(member["filter"] for member in about["chain"]),
         "needs": f"{', '.join(spec.requires)}: {_ready(spec).replace('yes', 'installed')}" if spec.requires else "",
         "key": " or ".join(about["keys"]),

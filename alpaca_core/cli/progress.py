@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from alpaca_core.cli.console import console, is_terminal, say
-from alpaca_core.progress import Progress
+from alpaca_core.progress import Inquiry, Progress
 from alpaca_core.records import TrainEvent
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class Screen:
             self.note(text)
         self._show(generation_line(progress))
 
+    def selecting(self, inquiry: Inquiry) -> None:
+        self._show(inquiry_line(inquiry))
+
     def training(self, event: TrainEvent) -> None:
         if event.kind in ("ready", "note"):
             say(f"  {event.message}")
@@ -97,13 +100,32 @@ def generation_line(progress: Progress) -> str:
         parts.append(f"batch {progress.batch.done:,}/{progress.batch.total:,} {note}".rstrip())
     if progress.doing:
         parts.append(progress.doing)
-    if progress.closing and progress.in_flight:
-        parts.append(f"ending: {progress.in_flight:,} answers still come in (Ctrl-C again drops them)")
-    elif progress.waiting >= 1:
-        parts.append(f"waiting {progress.waiting:.0f} s: {progress.trouble or 'asked to slow down'}")
-    elif progress.eta is not None and progress.target and progress.kept < progress.target:
-        parts.append(f"{clock(progress.eta)} left")
-    return "  ".join(parts)
+    return "  ".join(parts + _outlook(progress, bool(progress.target) and progress.kept < (progress.target or 0)))
+
+
+def inquiry_line(inquiry: Inquiry) -> str:
+    """``select  312/1,000 rows asked about  9.1 replies/s  $0.12 of about $0.38  0:20 left``"""
+    parts = [f"select  {inquiry.answered:,}/{inquiry.target:,} rows asked about"]
+    if inquiry.arrived and inquiry.seconds:
+        parts.append(f"{inquiry.arrived / inquiry.seconds:.1f} replies/s")
+    if inquiry.cost is None:
+        parts.append("cost unknown")
+    else:
+        known = FORESEEN <= inquiry.answered < inquiry.target
+        whole = inquiry.cost / max(1, inquiry.answered) * inquiry.target
+        parts.append(dollars(inquiry.cost) + (f" of about {about(whole)}" if known and inquiry.cost else ""))
+    if inquiry.doing:
+        parts.append(inquiry.doing)
+    return "  ".join(parts + _outlook(inquiry, inquiry.answered < inquiry.target))
+
+
+def _outlook(asking: Progress | Inquiry, unfinished: bool) -> list[str]:
+    """What is waited for, or how long it will still take."""
+    if asking.closing and asking.in_flight:
+        return [f"ending: {asking.in_flight:,} answers still come in (Ctrl-C again drops them)"]
+    if asking.waiting >= 1:
+        return [f"waiting {asking.waiting:.0f} s: {asking.trouble or 'asked to slow down'}"]
+    return [f"{clock(asking.eta)} left"] if unfinished and asking.eta is not None else []
 
 
 def _cost(progress: Progress) -> str:

@@ -101,7 +101,8 @@ def _show_plan(config: Config, folder: Path, as_json: bool, fresh: bool) -> None
     """What a run would do: components, estimate, the training's command line."""
     from alpaca_core.cli.spending import show_estimate
     from alpaca_core.estimate import estimate
-    from alpaca_core.pipeline import make_parts, train_job
+    from alpaca_core.pipeline import make_parts
+    from alpaca_core.training import train_job
 
     parts = make_parts(config)
     expected = estimate(config, parts, None if fresh else folder)

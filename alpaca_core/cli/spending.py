@@ -71,6 +71,26 @@ def show_sources(made: Mapping[str, Any]) -> None:
         out(f"{'' if place else 'sources':8}  {of['name']}: {counts} of {asked}")
 
 
+def show_selection(made: Mapping[str, Any]) -> None:
+    """What the dataset filters made of the rows, by verdict, and what it took."""
+    if "rows" in made:
+        names = ", ".join(made["filters"])
+        out(f"selected  {made['kept']:,} of {made['rows']:,} rows, by {names}")
+        for said in made["verdicts"][:_MOST_VERDICTS]:
+            out(f"{'':8}  {said['rows']:>7,} {'kept    ' if said['kept'] else 'rejected'}  {said['verdict']}")
+        shown = sum(said["rows"] for said in made["verdicts"][:_MOST_VERDICTS])
+        if shown < made["rows"]:
+            out(f"{'':8}  {made['rows'] - shown:>7,} with other verdicts, or none")
+    if made.get("attempts"):
+        failed = f", {made['failed']:,} requests failed" if made["failed"] else ""
+        cost = "the price is unknown" if made["cost_usd"] is None else dollars(made["cost_usd"])
+        tokens = f"{made['prompt_tokens']:,} tokens in, {made['completion_tokens']:,} out"
+        out(f"asked     {made['replies']:,} answers{failed}, {tokens}: {cost}")
+
+
+_MOST_VERDICTS = 12
+
+
 def show_endings(made: Mapping[str, Any]) -> None:
     """How the replies ended, where any ended otherwise than they should."""
     ends = {**made["finishes"], "without text": made["empty"]}

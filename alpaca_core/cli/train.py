@@ -35,8 +35,8 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
     from alpaca_core.datafiles import is_list
     from alpaca_core.datafolders import data_files
     from alpaca_core.dataset import read_rows, write_rows
-    from alpaca_core.pipeline import check_trainer, run_training, train_job, training_summary
     from alpaca_core.runs import JOURNAL, read_summary, write_summary
+    from alpaca_core.training import check_trainer, run_training, train_job, training_summary
 
     host, config = resolve(ctx, frozenset({"trainer", "chat_template"}))
     if config.trainer is None:
