@@ -71,10 +71,8 @@ class Limits:
 
     requests: int | None = None
     requests_left: int | None = None
-    requests_reset: float | None = None  # seconds until the allowance is whole again
     tokens: int | None = None
     tokens_left: int | None = None
-    tokens_reset: float | None = None
     input_tokens: int | None = None
     input_tokens_left: int | None = None
     output_tokens: int | None = None

@@ -6,7 +6,7 @@ import asyncio
 from bisect import bisect_left
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from alpaca_core.entries import Judged
 from alpaca_core.judging import Chain
@@ -130,7 +130,7 @@ class Replies:
         if isinstance(item, Unparsed):
             candidate = Candidate("", "", item.text, number=item.number, id=id, label=label)
             return Judged(candidate, k, place, None if full else False, "parse", item.reason)
-        candidate = replace(item, id=id, label=label or item.label)
+        candidate = Candidate(item.instruction, item.input, item.output, item.number, id, label or item.label)
         if full:
             return Judged(candidate, k, place, None)
         judgement = self._chain.judge(candidate)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from alpaca_core import Limits
@@ -18,20 +17,11 @@ def limits_in(headers: Mapping[str, str]) -> Limits | None:
         value = headers.get(f"anthropic-ratelimit-{name}", "")
         return int(value) if value.isdecimal() else None
 
-    def seconds(name: str) -> float | None:
-        try:
-            whole = datetime.fromisoformat(headers.get(f"anthropic-ratelimit-{name}", "")).timestamp()
-        except ValueError:
-            return None
-        return max(0.0, whole - now_at_server(headers))
-
     limits = Limits(
         requests=count("requests-limit"),
         requests_left=count("requests-remaining"),
-        requests_reset=seconds("requests-reset"),
         tokens=count("tokens-limit"),
         tokens_left=count("tokens-remaining"),
-        tokens_reset=seconds("tokens-reset"),
         input_tokens=count("input-tokens-limit"),
         input_tokens_left=count("input-tokens-remaining"),
         output_tokens=count("output-tokens-limit"),

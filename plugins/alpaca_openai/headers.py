@@ -9,9 +9,6 @@ from email.utils import parsedate_to_datetime
 
 from alpaca_core import Limits
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-
 
 def limits_in(headers: Mapping[str, str]) -> Limits | None:
     """The ``x-ratelimit-*`` headers, or None where there is none of them."""
@@ -23,10 +20,8 @@ def limits_in(headers: Mapping[str, str]) -> Limits | None:
     limits = Limits(
         requests=count("limit-requests"),
         requests_left=count("remaining-requests"),
-        requests_reset=_seconds(headers.get("x-ratelimit-reset-requests", "")),
         tokens=count("limit-tokens"),
         tokens_left=count("remaining-tokens"),
-        tokens_reset=_seconds(headers.get("x-ratelimit-reset-tokens", "")),
     )
     return None if limits == Limits() else limits
 
@@ -41,11 +36,3 @@ def retry_after_in(headers: Mapping[str, str]) -> float | None:
         return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time())
     except ValueError:
         return None
-
-
-def _seconds(duration: str) -> float | None:
-    """``6m0s``, ``1.5s`` and ``120ms`` in seconds; None for anything else."""
-    parts = _DURATION.findall(duration)
-    if not parts or "".join(number + unit for number, unit in parts) != duration:
-        return None
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)

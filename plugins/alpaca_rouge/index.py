@@ -12,6 +12,8 @@ Any fixed order of the tokens is exact; rare first makes it fast.
 Tokens that a text repeats count as different ones: the second "the" of a text is an element of its own, shared by the
 texts that have two. Two cases go by single tokens: partners that need only one common token, and long texts, whose
 pairs would be too many.
+
+``pairs`` does this in Python objects, ``compiled`` on arrays where numba is installed and the texts are many.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from alpaca_rouge.vocabulary import Read, Vocabulary
 if TYPE_CHECKING:
     from alpaca_rouge.compiled import CompiledPairs
 
-COMPILE_FROM = 50_000  # kept texts; up to there Python is done before the compiled code is ready
+COMPILE_FROM = 20_000  # kept texts; up to there Python is done before the compiled code is ready
 
 
 class Match(NamedTuple):
@@ -58,6 +60,11 @@ class RougeIndex:
     def comparisons(self) -> int:
         return self._kept.comparisons
 
+    @property
+    def compiled(self) -> bool:
+        """Does compiled code do the work by now?"""
+        return not isinstance(self._kept, Pairs)
+
     def find(self, tokens: Sequence[str]) -> Match | None:
         """A kept text whose F with ``tokens`` is above the threshold; None if there is none.
 
@@ -76,10 +83,15 @@ class RougeIndex:
         self._vocabulary.learn(read)
         self._kept.add(read)
         if len(self) == self._compile_from:
-            from alpaca_rouge.compiled import CompiledPairs
-
-            self._kept = CompiledPairs.of(self._kept)
+            self._compile()
         return len(self) - 1
+
+    def _compile(self) -> None:
+        try:
+            from alpaca_rouge.compiled import CompiledPairs
+        except ImportError:  # a numba that does not fit the numpy here, say: go on in Python
+            return
+        self._kept = CompiledPairs.of(self._kept)
 
     def _read(self, tokens: Sequence[str]) -> Read:
         """The last ones read are remembered, since ``add`` mostly follows ``find``."""

@@ -18,6 +18,7 @@ from typing import Any
 import numba
 import numpy as np  # noqa: TID253 (loaded only where numba is to work)
 
+# Compiled in. What numba keeps on disk goes by the date of this file alone: a change of these must touch it too.
 from alpaca_rouge.pairs import FULL, KEY, LENGTH, PLACE, RECORD
 
 # USED counts the keys, TOP is the end of the pool, LARGEST the words of the largest block.
