@@ -139,7 +139,8 @@ def refilter_file(
     judged: Iterable[Judged] = refilter(records, chain, seeds)
     if select is not None:
         check_written(*paths)
-        judged = selected(list(judged), select)
+        rows = list(judged)
+        judged = selected(rows, select) if rows else rows
     with writers(*paths) as made:
         into = dict(zip(paths, made, strict=True))
         for row in judged:

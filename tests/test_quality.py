@@ -438,6 +438,15 @@ def test_a_teacher_is_named_where_one_is_asked_and_there_only(provider, tmp_path
     assert server.stats()["requests"] == 0 and not (tmp_path / "kept.json").exists()
 
 
+@pytest.mark.parametrize("junk", [None, "[]", '[{"instruction": 1}]'])
+def test_data_that_cannot_be_used_leaves_nothing_behind(provider, tmp_path, junk):
+    if junk is not None:
+        (tmp_path / "data.json").write_text(junk)
+    server, before = provider(), list(tmp_path.iterdir())
+    filtered(server, tmp_path, code=2)
+    assert (server.stats()["requests"], list(tmp_path.iterdir())) == (0, before)
+
+
 def test_a_format_that_is_not_written_is_told_before_anything_is_paid(provider, tmp_path):
     server = provider()
     write(tmp_path, rows(3))
@@ -507,6 +516,20 @@ def shortest(folder: Path, chain: str, code: int = 0) -> subprocess.CompletedPro
     )
     assert done.returncode == code, done.stderr
     return done
+
+
+def test_the_example_in_the_docs_works(provider, tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "plugins.md").read_text()
+    source = next(block for block in page.split("```python\n") if "class Polite" in block).partition("```")[0]
+    distributions.write(tmp_path / "site", "alpacakit-polite", source)
+    write(tmp_path, rows(5))
+    server = provider()
+    done = subprocess.run(
+        [*ALPACAKIT, "filter", "data.json", "--filter", "polite", "--teacher", "openai", "--out", "kept.json"],
+        cwd=tmp_path, env={**environment(server), "PYTHONPATH": str(tmp_path / "site")}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert server.stats()["requests"] == 5 and len(json.loads((tmp_path / "kept.json").read_text())) == 5
 
 
 def test_a_dataset_filter_that_asks_nobody_needs_no_teacher_and_no_journal(tmp_path):

@@ -54,7 +54,9 @@ def ablate(
             raise ConfigError("There are no rows to score on: a tenth of IN's is set aside, or --heldout names others.")
         for _, job in jobs(config, folder):
             check_trainer(config, job)
-    with take_lock(folder / ".lock", folder), selecting(config, chain, folder / "kept.json") as (select, selection):
+    told: dict[str, Any] = {}
+    select = selecting(config, chain, folder / "kept.json", told)
+    with take_lock(folder / ".lock", folder):
         judged = list(refilter_numbered(rest, chain, seeds))
         judged = selected(judged, select) if select is not None else judged
         sets = part(judged, names, heldout, config.seed)
@@ -65,8 +67,7 @@ def ablate(
                 results = train_and_score(config, host, folder, heldout, screen.stage, screen.training)
         found = report(name, sets, config.seed, results)
         found["heldout"] = str(heldout_file) if heldout_file else "set aside"
-        if selection is not None:
-            found["selection"] = selection.summary()
+        found |= {"selection": told} if told else {}
         write_text(folder / "ablation.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     if as_json:
         emit_json(found)

@@ -85,13 +85,13 @@ def filter_(
     chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
     seeds = read_seeds(seeds_file) if seeds_file else []
     started = time.monotonic()
-    with selecting(config, chain, kept_file) as (select, selection):
-        files = {"kept": kept_file, "rejected": rejected_file, "verdicts": verdicts_file}
-        tally = refilter_file(data, chain, seeds, **files, select=select)
-        chosen = {} if selection is None else selection.summary()
+    told: dict[str, Any] = {}
+    select = selecting(config, chain, kept_file, told)
+    files = {"kept": kept_file, "rejected": rejected_file, "verdicts": verdicts_file}
+    tally = refilter_file(data, chain, seeds, **files, select=select)
     seconds = time.monotonic() - started
     if as_json:
-        emit_json(tally.as_dict() | ({"selection": chosen} if chosen else {}) | {"seconds": round(seconds, 3)})
+        emit_json(tally.as_dict() | ({"selection": told} if told else {}) | {"seconds": round(seconds, 3)})
         return
     out(f"kept      {tally.kept:,} of {tally.rows:,} rows in {seconds:.1f} s: {kept_file}")
     for title, counts in (("rejected", tally.rejected()), ("flagged", tally.flags)):
@@ -100,10 +100,10 @@ def filter_(
     if tally.repaired:
         out(f"repaired  {tally.repaired:,} of the rows kept")
     _show_reasons(tally)
-    if chosen:
+    if told:
         from alpaca_core.cli.spending import show_selection
 
-        show_selection(chosen)
+        show_selection(told)
 
 
 def _ablate(
