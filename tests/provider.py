@@ -162,8 +162,9 @@ class Provider:
 
         ``paid_twice``: answers billed beyond one for each prompt. ``early_retries``: prompts sent again before their
         Retry-After had passed. ``sdk_retries``: requests that a client library repeated on its own. ``abandoned``:
-        answers that nobody waited for any more. ``batch_calls``: requests to files and batches, which ``requests``
-        leaves out. ``batch_prompt_tokens``, ``batch_completion_tokens``: how many of the tokens came in batches.
+        answers that nobody waited for any more. ``peak_parallel``: the most answers in the making at once.
+        ``batch_calls``: requests to files and batches, which ``requests`` leaves out. ``batch_prompt_tokens``,
+        ``batch_completion_tokens``: how many of the tokens came in batches.
         """
         names = (
             *("early_retries", "sdk_retries", "delivered", "abandoned", "model_lists"),
@@ -184,12 +185,7 @@ class Provider:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         arrived = time.monotonic()
-        self.open += 1
-        self.peak = max(self.peak, self.open)
-        try:
-            return await self.respond(request, await request.json(), arrived + self.latency)
-        finally:
-            self.open -= 1
+        return await self.respond(request, await request.json(), arrived + self.latency)
 
     async def respond(self, request: web.Request, body: dict[str, Any], due: float) -> web.StreamResponse:
         api = APIS[request.path]
@@ -218,7 +214,12 @@ class Provider:
         if fault in api.ERRORS:
             return self.refuse(api, *self.error(api, fault, request))
         answer = self.write(asked, fault)
-        await asyncio.sleep(due - time.monotonic())
+        self.open += 1
+        self.peak = max(self.peak, self.open)
+        try:
+            await asyncio.sleep(due - time.monotonic())
+        finally:
+            self.open -= 1
         self.limits.written(answer)
         reply = json.dumps(self.reply(endpoint, answer)).encode()
         if fault == "reset":

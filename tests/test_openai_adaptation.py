@@ -134,6 +134,16 @@ def test_an_answer_is_fitted_to_a_short_context(provider, options):
     assert reply.usage.prompt_tokens + reply.usage.completion_tokens <= 2049 and server.stats()["billed"] == 1
 
 
+def test_requests_that_a_short_context_shortens_are_answered_side_by_side(provider):
+    server = provider(context=2048, latency=0.3)
+
+    async def all_at_once(teacher):
+        return await asyncio.gather(*(teacher.complete(replace(REQUEST, k=k, prompt=f"{k}")) for k in range(16)))
+
+    assert len(with_teacher(server, all_at_once)) == 16
+    assert server.stats()["requests"] == 2 * 16 and server.stats()["peak_parallel"] > 8
+
+
 def test_a_prompt_longer_than_the_context_is_a_bad_request(provider):
     error = fail(provider(context=5))
     assert error.kind == "bad_request" and "maximum context length is 5" in error.message

@@ -55,8 +55,9 @@ class Adaptation:
     ) -> Completion:
         """``send`` what fits, and again what fits better whenever a Refusal teaches something.
 
-        One refused request at a time finds out all that there is to learn. The others wait for it, so that each of them
-        is refused once, and not once for every parameter.
+        One refused request at a time finds out all that there is to learn about the model. The others wait for it, so
+        that each of them is refused once, and not once for every parameter. How much room there is for an answer is a
+        matter of the one request, for which none waits.
         """
         while True:
             sent = self.fit(k, body)
@@ -64,6 +65,8 @@ class Adaptation:
                 return await send(sent)
             except Refusal as exc:
                 refusal = exc
+            if self._shorten(k, body, sent, refusal.problem):
+                continue
             async with self._probing:
                 while self.fit(k, body) == sent:  # nobody has learnt anything for this one meanwhile
                     if not self.heed(k, body, sent, refusal.problem):
@@ -73,19 +76,31 @@ class Adaptation:
                         return await send(sent)
                     except Refusal as exc:
                         refusal = exc
+                    self._shorten(k, body, sent, refusal.problem)
 
     def heed(self, k: int, body: Mapping[str, Any], sent: Mapping[str, Any], problem: Problem) -> bool:
         """Learn from ``problem``, which ``sent`` met. Whether there is something else to send now."""
-        name = refused_parameter(problem, sent.keys() - QUESTION - {"max_tokens"})
+        name = _refused(sent, problem)
         if not name:
-            room = room_for_answer(problem)
-            if room:
-                self._rooms[k] = min(room, self._rooms.get(k, room))
-        elif name.endswith("effort") and refuses_value(problem):
+            return self._shorten(k, body, sent, problem)
+        if name.endswith("effort") and refuses_value(problem):
             self.learnt[name] = _next_effort(sent[name], values_taken(problem))
         else:
             self.learnt[name] = OLDER.get(name)
         return self.fit(k, body) != sent
+
+    def _shorten(self, k: int, body: Mapping[str, Any], sent: Mapping[str, Any], problem: Problem) -> bool:
+        """Learn how long the answer to request ``k`` may be, if that is the ``problem``. Whether it is, and less can be
+        asked for now."""
+        room = 0 if _refused(sent, problem) else room_for_answer(problem)
+        if room:
+            self._rooms[k] = min(room, self._rooms.get(k, room))
+        return bool(room) and self.fit(k, body) != sent
+
+
+def _refused(sent: Mapping[str, Any], problem: Problem) -> str:
+    """The parameter of ``sent`` that the model does not take, if that is the ``problem``."""
+    return refused_parameter(problem, sent.keys() - QUESTION - {"max_tokens"})
 
 
 def _next_effort(effort: str, taken: list[str]) -> str | None:
