@@ -62,8 +62,8 @@ class Provider:
     key taken, ``models`` the only models, ``shutdown`` the day (2027-01-31) on which some of them end. ``rpm``,
     ``tpm``, ``itpm`` and ``otpm`` are real limits, with full buckets of that size at the start. ``items`` is the number
     of a list's last item. ``reasoning`` are the tokens that a model thinks unless told not to, ``context`` those that
-    prompt and answer may have together. For ``batch_seconds``, ``batch_ends``, ``batch_share`` and ``desk`` see
-    ``provider_batches.Batches``.
+    prompt and answer may have together; with ``vllm``, what is longer is refused in vLLM's words. For
+    ``batch_seconds``, ``batch_ends``, ``batch_share`` and ``desk`` see ``provider_batches.Batches``.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Provider:
         retry_after: float = 0.05,
         reasoning: int = 0,
         context: int = 0,
+        vllm: bool = False,
         batch_seconds: float = 0.2,
         batch_ends: Ending = "completed",
         batch_share: float = 0.5,
@@ -100,6 +101,7 @@ class Provider:
         self.shutdown = dict(shutdown or {})
         self.limits = Limits(rpm, tpm, itpm, otpm)
         self.reasoning, self.context, self.port = reasoning, context, port
+        self.vllm = vllm
         self.batches = Batches(self, batch_seconds, batch_ends, batch_share, tuple(desk))
         self.requests: list[dict[str, Any]] | deque[dict[str, Any]] = []  # what arrived: path, headers and body
         self.seen: Counter[str] = Counter()
@@ -303,7 +305,8 @@ class Provider:
                 return 400, api.problem(code, text, name)
         prompt, most = tokens(asked.prompt) + 1, asked.most or 0
         if self.context and prompt + most > self.context:
-            return 400, api.problem(*api.too_long(self.context, prompt, most), "messages")
+            say = provider_openai.too_long_at_vllm if self.vllm else api.too_long
+            return 400, api.problem(*say(self.context, prompt, most), "messages")
         return None
 
     # ---- other responses ---------------------------------------------------------------------------

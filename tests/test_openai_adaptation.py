@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 from alpaca_openai.adaptation import Adaptation
-from alpaca_openai.failures import Problem, refused_parameter
-from openai_teachers import REQUEST, ask, environment, every_dialect, fail, with_teacher  # noqa: F401
+from alpaca_openai.failures import Problem, refused_parameter, room_for_answer
+from openai_teachers import REQUEST, ask, environment, every_dialect, fail, fails, with_teacher  # noqa: F401
 from running import generate
 
 SENT = {"temperature", "reasoning.effort", "text.format", "store"}
@@ -142,6 +142,63 @@ def test_requests_that_a_short_context_shortens_are_answered_side_by_side(provid
 
     assert len(with_teacher(server, all_at_once)) == 16
     assert server.stats()["requests"] == 2 * 16 and server.stats()["peak_parallel"] > 8
+
+
+@every_dialect
+@pytest.mark.parametrize(("words", "tries"), [(100, 1), (1500, 1), (2800, 2), (3800, 4)])
+def test_vllm_is_asked_for_less_until_prompt_and_answer_fit(provider, options, words, tries):
+    """It never tells how long a prompt is, only that it is too long for the answer that was asked for."""
+    server = provider(context=4096, vllm=True, items=200)
+    request = replace(REQUEST, prompt="bee " * words, max_tokens=6144)
+    (reply,) = ask(server, options, request=request)
+    assert reply.usage.prompt_tokens + reply.usage.completion_tokens <= 4097 and server.stats()["billed"] == 1
+    assert server.stats()["requests"] == tries + 1
+
+
+def test_a_prompt_that_leaves_no_room_at_vllm_is_a_bad_request(provider):
+    server = provider(context=4096, vllm=True)
+    error = fails(ask, server, request=replace(REQUEST, prompt="bee " * 4000, max_tokens=6144))
+    assert error.kind == "bad_request" and "context length is only 4096" in error.message
+    assert server.stats()["requests"] == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "room"),
+    [
+        ("maximum context length is 4097 tokens, however you requested 4572 (1500 in your prompt; 3072 for the", 2597),
+        ("maximum context length is 4096 tokens and your request has 1500 input tokens (6144 > 4096 - 1500).", 2596),
+        (
+            "maximum context length is 4096 tokens. However, you requested 3000 output tokens and your prompt contains"
+            " at least 1097 input tokens, for a total of at least 4097 tokens.",
+            1500,
+        ),
+        (
+            "maximum context length is 4096 tokens. However, you requested 4096 output tokens and your prompt contains"
+            " 110 characters (more than 0 characters, which is the upper bound for 0 input tokens).",
+            2048,
+        ),
+        (
+            "You passed 9000 input tokens and requested 1000 output tokens. However, the model's context length is only"
+            " 9500 tokens",
+            500,
+        ),
+        (
+            "You passed 90000 input characters and requested 3072 output tokens. However, the model's context length is"
+            " only 4096 tokens",
+            1536,
+        ),
+        (
+            "You passed 3841 input tokens and requested 256 output tokens. However, the model's context length is only"
+            " 4096 tokens",
+            0,
+        ),
+        ("max_tokens=6144cannot be greater than max_model_len=max_total_tokens=4096. Please request fewer", 2048),
+        ("maximum context length is 4096 tokens", 0),
+        ("You passed too much", 0),
+    ],
+)
+def test_the_room_for_an_answer_is_read_from_the_words_of_many_servers(text, room):
+    assert room_for_answer(Problem.of(400, {"error": {"message": text}})) == room
 
 
 def test_a_prompt_longer_than_the_context_is_a_bad_request(provider):

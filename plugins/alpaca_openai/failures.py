@@ -21,8 +21,11 @@ _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_activ
 _NOT_TAKEN = re.compile(
     r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted|invalid[ _](json[ _])?schema", re.I
 )
-_CONTEXT = re.compile(r"maximum context length is (\d+)", re.IGNORECASE)
+_CONTEXT = re.compile(r"(?:maximum context length is|context length is only) (\d+)", re.IGNORECASE)
 _PROMPT = re.compile(r"(\d+) in (?:your|the) (?:prompt|messages)|(\d+) (?:input|prompt) tokens", re.IGNORECASE)
+_ANSWER = re.compile(r"requested (\d+) output tokens", re.IGNORECASE)
+_ALL_CONTEXT = re.compile(r"cannot be greater than max_model_len=(?:max_total_tokens=)?(\d+)", re.IGNORECASE)
+LEAST_ROOM = 256  # tokens: less is not worth asking for
 # Names of the HTTP libraries' exceptions. aiohttp's are looked at before httpx2's, since its transport calls every
 # broken connection a ConnectTimeout.
 _BROKEN = {"ClientConnectionError", "ClientPayloadError", "ClientHttpProxyError", "InvalidURL", "RequestError"}
@@ -195,12 +198,24 @@ def values_taken(problem: Problem) -> list[str]:
 def room_for_answer(problem: Problem) -> int:
     """Tokens that the model's context leaves for an answer, where the error says that prompt and answer exceed it.
 
-    0 if it says nothing of the kind.
+    0 if it says nothing of the kind. vLLM stops counting a prompt where it leaves too little for the answer that was
+    asked for, one token after that; and it does not count at all where the answer alone exceeds the context. There half
+    of the answer is tried, down to LEAST_ROOM.
     """
-    context, prompt = _CONTEXT.search(problem.text), _PROMPT.search(problem.text)
-    if problem.status != 400 or not context or not prompt:
+    if problem.status != 400:
         return 0
-    return max(0, int(context[1]) - int(prompt[1] or prompt[2]))
+    context, answer = _CONTEXT.search(problem.text), _ANSWER.search(problem.text)
+    prompt = _PROMPT.search(problem.text)
+    if alone := _ALL_CONTEXT.search(problem.text):
+        return _half(int(alone[1]))
+    if not context or not (prompt or answer):
+        return 0
+    room = max(0, int(context[1]) - int(prompt[1] or prompt[2])) if prompt else 0
+    return _half(int(answer[1])) if answer and (not prompt or room >= int(answer[1]) - 1) else room
+
+
+def _half(answer: int) -> int:
+    return answer // 2 if answer // 2 >= LEAST_ROOM else 0
 
 
 def without_keys(text: str) -> str:
