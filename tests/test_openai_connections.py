@@ -8,13 +8,25 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from alpaca_openai import ChatOptions, CompletionOptions
 from alpaca_openai.server import Server
-from openai_teachers import DIALECTS, REQUEST, environment, every_dialect, fail, with_teacher, without_aiohttp  # noqa: F401
+from alpaca_openai.teacher import OpenAITeacher
+from openai_teachers import (  # noqa: F401
+    DIALECTS,
+    REQUEST,
+    ask,
+    environment,
+    every_dialect,
+    fail,
+    fails,
+    with_teacher,
+    without_aiohttp,
+)
 
-from alpaca_core import MissingError
+from alpaca_core import ConfigError, MissingError
 
 
 @pytest.fixture(params=["aiohttp", "httpx2"])
@@ -89,6 +101,36 @@ def test_an_address_without_its_protocol_is_refused(monkeypatch, transport, opti
     monkeypatch.setenv("OPENAI_BASE_URL", "127.0.0.1/v1")
     error = fail("", options)
     assert (error.kind, error.billed) == ("connection", False)
+
+
+SECRETS = ["http://me:hunter2@127.0.0.1:9/v1", "https://hunter2@api.openai.com/v1", "me:hunter2@127.0.0.1/v1"]
+
+
+@pytest.mark.parametrize("url", [*SECRETS, "http://127.0.0.1:9/v1?api-key=hunter2", "http://[::1/hunter2"])
+def test_an_address_that_holds_a_secret_or_is_none_is_refused_and_not_shown(monkeypatch, url):
+    with pytest.raises(ValueError, match="base_url (must hold no|is no address)") as caught:
+        ChatOptions(base_url=url)
+    assert "hunter2" not in str(caught.value)
+    if "[" not in url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        with pytest.raises(ConfigError, match="OPENAI_BASE_URL must hold no") as caught:
+            OpenAITeacher(ChatOptions()).check()
+        assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize("place", ["me:hunter2@127.0.0.1:9/v1", "127.0.0.1:9/v1?key=hunter2"])
+def test_no_error_shows_what_is_secret_in_an_address(monkeypatch, transport, place):
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://{place}")
+    error = fail("")
+    assert "127.0.0.1:9/v1" in error.message and "hunter2" not in error.message and not error.billed
+
+
+@every_dialect
+def test_a_request_that_cannot_be_put_together_is_refused_and_has_cost_nothing(provider, transport, options):
+    server = provider()
+    error = fails(ask, server, options, request=replace(REQUEST, prompt="half a pair: \ud800"))
+    assert (error.kind, error.billed) == ("bad_request", False) and "surrogates not allowed" in error.message
+    assert server.stats()["requests"] == 0
 
 
 def test_a_question_can_be_cancelled_at_any_moment(provider, transport):
@@ -177,5 +219,5 @@ def test_where_the_way_out_is_a_socks_proxy_the_sdks_own_transport_is_taken(monk
 def test_a_key_that_cannot_be_one_is_told_before_anything_is_sent(monkeypatch, key):
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(MissingError) as caught:
-        Server("", "m").check_key()
+        Server("", "m").check()
     assert key not in caught.value.message

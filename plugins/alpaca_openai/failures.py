@@ -33,6 +33,8 @@ _TIMEOUTS = {"ServerTimeoutError", "TimeoutException"}
 # The request never left: nothing can have been billed.
 _NOT_SENT = {"ClientConnectorError", "ConnectionTimeoutError", "ClientHttpProxyError", "ConnectError", "ConnectTimeout"}
 _NOT_SENT |= {"InvalidURL", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"}
+# Python's own, which come up where a request is put together: the libraries have others for a malformed answer.
+_NOT_MADE = {ValueError, TypeError, UnicodeEncodeError}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ def explain(error: Exception, model: str, server: str) -> TeacherError:
     sent = not names & _NOT_SENT
     if names & _TIMEOUTS:
         return TeacherError("timeout", f"{server} gave no answer in time.", billed=sent)
+    if type(cause) in _NOT_MADE:
+        why = f"The request to {server} could not be put together: {_short(str(cause))}"
+        return TeacherError(
+            "bad_request", why, hint="Check the address (teacher.base_url, OPENAI_BASE_URL) and the key."
+        )
     if not names & _BROKEN:
         return unreadable(server)
     why = _reason(cause) or _short(str(cause).partition("<")[0].rstrip(": "))  # aiohttp's objects say no more
@@ -198,9 +205,9 @@ def values_taken(problem: Problem) -> list[str]:
 def room_for_answer(problem: Problem) -> int:
     """Tokens that the model's context leaves for an answer, where the error says that prompt and answer exceed it.
 
-    0 if it says nothing of the kind. vLLM stops counting a prompt where it leaves too little for the answer that was
-    asked for, one token after that; and it does not count at all where the answer alone exceeds the context. There half
-    of the answer is tried, down to LEAST_ROOM.
+    0 if it says nothing of the kind. vLLM counts no more of a prompt than the first token too many, and none
+    where the answer alone exceeds the context (its renderers/params.py). There half as long an answer is tried, down to
+    LEAST_ROOM.
     """
     if problem.status != 400:
         return 0

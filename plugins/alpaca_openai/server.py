@@ -8,6 +8,7 @@ import asyncio
 import datetime
 import json
 import os
+import re
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,7 +17,8 @@ from urllib.request import getproxies
 import httpx2
 import openai
 
-from alpaca_core import MissingError, TeacherError
+from alpaca_core import ConfigError, MissingError, TeacherError
+from alpaca_openai import wrong_address
 from alpaca_openai.failures import explain, lacks_scope
 
 OWN_HOST = "api.openai.com"
@@ -34,7 +36,7 @@ class Server:
         self.url = base_url or os.environ.get("OPENAI_BASE_URL", "").strip()
         host = urlsplit(self.url).hostname
         self.is_own = not self.url or host == OWN_HOST
-        self.name = "OpenAI" if self.is_own else self.url
+        self.name = "OpenAI" if self.is_own else re.sub(r"(?<=//)[^/]*@|[?#].*", "", self.url)  # nothing secret
         self.key = os.environ.get("OPENAI_API_KEY", "").strip()
         self.client = openai.AsyncOpenAI(
             api_key=self.key or "no-key",
@@ -44,8 +46,11 @@ class Server:
             http_client=_http_client(),
         )
 
-    def check_key(self) -> None:
-        """Raises MissingError when there is no key for OpenAI itself. A server of one's own may need none."""
+    def check(self) -> None:
+        """Raises ConfigError for an address that is none, and MissingError when there is no key for OpenAI itself. A
+        server of one's own may need none."""
+        if self.url and (wrong := wrong_address(self.url)):
+            raise ConfigError(f"OPENAI_BASE_URL {wrong}.")
         if self.is_own and not self.key:
             raise MissingError(
                 "The teacher needs an OpenAI key, and OPENAI_API_KEY is not set.",

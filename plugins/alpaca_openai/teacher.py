@@ -37,14 +37,15 @@ class OpenAITeacher:
         self.learnt = self._adaptation.learnt
 
     def check(self) -> None:
-        """Raises ConfigError for a model that OpenAI has shut down, and MissingError without a key for OpenAI."""
+        """Raises ConfigError for a model that OpenAI has shut down or an address that is none, and MissingError without
+        a key for OpenAI."""
         if self._server.is_own and self._options.model.startswith("text-"):
             raise ConfigError(
                 f"OpenAI shut {self._options.model} down on 2024-01-04; it cannot be asked there any more.",
                 hint="Use --teacher openai, or give the address of a server that speaks /v1/completions (vLLM, "
                 "llama.cpp, ...): --set teacher.base_url=http://127.0.0.1:8000/v1 --model NAME",
             )
-        self._server.check_key()
+        self._server.check()
 
     def price(self) -> Price | None:
         """OpenAI's price for the model. None where it is unknown, as it is on any server but OpenAI's own."""
