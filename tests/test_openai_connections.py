@@ -95,12 +95,21 @@ def test_a_server_that_is_not_there_has_billed_nothing(transport):
 
 
 @pytest.mark.parametrize("options", [ChatOptions, CompletionOptions])
-def test_an_address_without_its_protocol_is_refused(monkeypatch, transport, options):
+@pytest.mark.parametrize("url", ["127.0.0.1/v1", "localhost:9/v1", "ftp://127.0.0.1/v1"])
+def test_an_address_without_its_protocol_is_refused(monkeypatch, options, url):
     with pytest.raises(ValueError, match="base_url must begin with http"):
-        options(base_url="127.0.0.1/v1")
-    monkeypatch.setenv("OPENAI_BASE_URL", "127.0.0.1/v1")
-    error = fail("", options)
-    assert (error.kind, error.billed) == ("connection", False)
+        options(base_url=url)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(ConfigError, match="OPENAI_BASE_URL must begin with http"):
+        OpenAITeacher(options()).check()
+
+
+@pytest.mark.parametrize("url", ["", "  "])
+def test_an_address_that_is_set_and_empty_is_openais_own(monkeypatch, url):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    server = Server("", "m")
+    server.check()
+    assert server.is_own and str(server.client.base_url) == "https://api.openai.com/v1/"
 
 
 SECRETS = ["http://me:hunter2@127.0.0.1:9/v1", "https://hunter2@api.openai.com/v1", "me:hunter2@127.0.0.1/v1"]

@@ -40,7 +40,7 @@ class Server:
         self.key = os.environ.get("OPENAI_API_KEY", "").strip()
         self.client = openai.AsyncOpenAI(
             api_key=self.key or "no-key",
-            base_url=self.url or None,
+            base_url=self.url or f"https://{OWN_HOST}/v1",  # the SDK would take an empty OPENAI_BASE_URL
             max_retries=0,
             timeout=openai.Timeout(None, connect=30.0),
             http_client=_http_client(),
