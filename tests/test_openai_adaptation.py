@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import pytest
 from alpaca_openai.adaptation import Adaptation
-from alpaca_openai.failures import Problem, refused_parameter, room_for_answer
-from openai_teachers import REQUEST, ask, environment, every_dialect, fail, fails, with_teacher  # noqa: F401
+from alpaca_openai.failures import Problem, refused_parameter, room_for_answer, values_taken
+from openai_teachers import REQUEST, ask, environment, every_dialect, fail, fails, script, with_teacher  # noqa: F401
 from running import generate
 
-SENT = {"temperature", "reasoning.effort", "text.format", "store"}
+EFFORT = "reasoning.effort"
+SENT = {"temperature", EFFORT, "text.format", "store"}
+VLLM_BEFORE_0_16 = (
+    "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be "
+    "'low', 'medium' or 'high'\", 'input': 'none', 'ctx': {'expected': \"'low', 'medium' or 'high'\"}}"
+)
+CHAT, SAID = "POST /v1/chat/completions", (200, {"choices": [{"message": {"content": "Done."}}]})
+OPENAI = (
+    "Unsupported value: 'none' is not supported with this model. Supported values are: 'low', 'medium', and 'high'."
+)
 
 
 @every_dialect
@@ -102,6 +111,48 @@ def test_the_effort_nearest_to_what_was_asked_is_taken_from_what_is_offered(effo
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": VLLM_BEFORE_0_16, "param": None}},
+        {"detail": [{"loc": ["body", "reasoning_effort"], "msg": "Input should be 'low', 'medium' or 'high'"}]},
+        {"error": {"message": "`reasoning_effort` must be one of `low`, `medium`, or `high`"}},
+        {"error": {"message": OPENAI, "param": "reasoning_effort"}},
+    ],
+)
+def test_the_effort_that_many_servers_offer_is_taken_in_the_place_of_one_they_refuse(body):
+    with script({CHAT: [(400, body), SAID]}) as server:
+        ask(server, times=2)
+    assert [body["reasoning_effort"] for body in server.bodies] == ["none", "low", "low"]
+    assert values_taken(Problem.of(400, body)) == ["low", "medium", "high"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_tokens is too large: 6144. This model supports at most 4096 completion tokens, whereas you provided 6144.",
+        "`max_completion_tokens` must be less than or equal to `4096`, the maximum value for `max_completion_tokens` is"
+        " less than the `context_window` for this model",
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 4096]",
+    ],
+)
+def test_a_model_is_never_asked_for_more_than_it_ever_writes_once_that_is_known(text):
+    async def session(teacher):
+        for most in (6144, 6144, 3072):
+            await teacher.complete(replace(REQUEST, max_tokens=most))
+        return teacher.learnt
+
+    with script({CHAT: [(400, {"error": {"message": text, "param": "max_tokens"}}), SAID]}) as server:
+        assert with_teacher(server, session) == {"max_completion_tokens": 4096}
+    assert [body["max_completion_tokens"] for body in server.bodies] == [6144, 4096, 4096, 3072]
+
+
+def test_the_longest_answer_is_kept_to_by_its_older_name_too():
+    adaptation, body = Adaptation(), {"max_completion_tokens": 6144}
+    adaptation.learnt.update(max_completion_tokens="max_tokens", max_tokens=4096)
+    assert adaptation.fit(0, body) == {"max_tokens": 4096}
+
+
+@pytest.mark.parametrize(
     ("error", "name"),
     [
         ({"message": "Unsupported parameter: 'temperature' is not supported.", "param": "temperature"}, "temperature"),
@@ -109,6 +160,11 @@ def test_the_effort_nearest_to_what_was_asked_is_taken_from_what_is_offered(effo
         ({"message": "Invalid schema for response_format 'answer'.", "param": "text.format.schema"}, "text.format"),
         ({"message": "Unrecognized request argument supplied: store"}, "store"),
         ([{"type": "extra_forbidden", "loc": ["body", "store"], "msg": "Extra inputs are not permitted"}], "store"),
+        ({"message": "This response_format type is unavailable now: text.format"}, "text.format"),
+        ([{"type": "literal_error", "loc": ["body", "reasoning", "effort"], "msg": "Input should be 'low'"}], EFFORT),
+        ({"message": "`reasoning.effort` must be one of `low`, `medium`, or `high`"}, "reasoning.effort"),
+        ({"message": "store is unavailable"}, ""),
+        ({"message": "temperature must be one of 0 and 1"}, ""),
         ({"message": "Unsupported content: temperature", "param": "input[0].content"}, ""),
         ({"message": "temperature must be below 1"}, ""),
     ],

@@ -188,3 +188,10 @@ def test_what_a_model_refuses_in_a_batch_is_learnt_and_asked_again():
     ) as server:
         found, learnt = results(server)
     assert [found[k].kind for k in (0, 1, 2)] == ["server"] * 3 and learnt == {"temperature": None}
+
+
+def test_an_answer_that_was_to_be_longer_than_the_model_writes_is_asked_again():
+    text = "max_tokens is too large: 6144. This model supports at most 4096 completion tokens."
+    with script(says(None, lines(problem(0, 400, message=text), problem(1, 400, message=text)))) as server:
+        found, learnt = results(server)
+    assert {result.kind for result in found.values()} == {"server"} and learnt == {"max_completion_tokens": 4096}

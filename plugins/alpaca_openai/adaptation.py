@@ -11,6 +11,7 @@ from alpaca_openai.dialects import QUESTION
 from alpaca_openai.failures import (
     Problem,
     Refusal,
+    longest_answer,
     refused_parameter,
     refuses_value,
     room_for_answer,
@@ -25,8 +26,9 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 class Adaptation:
     """Fits requests to what is known about the model.
 
-    ``learnt`` holds it by the parameter's name: the value that is sent in its place, None where it is left out,
-    ``max_tokens`` where it goes by that older name. It may be put back in at a later start.
+    ``learnt`` holds it by the parameter's name: the value that is sent in its place, None where it is left out, the
+    most that is sent of a length, ``max_tokens`` where it goes by that older name. It may be put back in at a later
+    start.
     """
 
     def __init__(self) -> None:
@@ -39,11 +41,10 @@ class Adaptation:
         learnt = self.learnt if learnt is None else learnt
         fitting = {}
         for name, value in body.items():
+            if learnt.get(name) == OLDER.get(name, ""):
+                name = OLDER[name]
             if name in learnt:
-                if learnt[name] == OLDER.get(name, ""):
-                    name = OLDER[name]
-                else:
-                    value = learnt[name]
+                value = min(value, learnt[name]) if name in LENGTHS and learnt[name] else learnt[name]
             if name in LENGTHS and value:
                 value = min(value, self._rooms.get(k, value))
             if value not in (None, []):
@@ -81,12 +82,15 @@ class Adaptation:
     def heed(self, k: int, body: Mapping[str, Any], sent: Mapping[str, Any], problem: Problem) -> bool:
         """Learn from ``problem``, which ``sent`` met. Whether there is something else to send now."""
         name = _refused(sent, problem)
-        if not name:
-            return self._shorten(k, body, sent, problem)
+        longest = longest_answer(problem)
         if name.endswith("effort") and refuses_value(problem):
             self.learnt[name] = _next_effort(sent[name], values_taken(problem))
-        else:
+        elif name:
             self.learnt[name] = OLDER.get(name)
+        elif longest:
+            self.learnt.update(dict.fromkeys(LENGTHS & sent.keys(), longest))
+        else:
+            return self._shorten(k, body, sent, problem)
         return self.fit(k, body) != sent
 
     def _shorten(self, k: int, body: Mapping[str, Any], sent: Mapping[str, Any], problem: Problem) -> bool:

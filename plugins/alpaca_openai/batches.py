@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -143,8 +144,9 @@ class Batches:
             return failure
 
     def _example(self, k: int) -> dict[str, Any]:
-        """A body with all the parameters that this teacher ever sends, since a batch's own are not at hand any more."""
-        return self._dialect.body(self._options, Request(k=k, prompt="", stop=("",), schema={}))
+        """A body with all the parameters that this teacher ever sends, since a batch's own are not at hand any more. It
+        asks for more than any of those, so that whatever shortens an answer shortens this one."""
+        return self._dialect.body(self._options, Request(k=k, prompt="", stop=("",), schema={}, max_tokens=sys.maxsize))
 
     async def _lines(self, file: str) -> AsyncIterator[bytes]:
         """The lines of a file, as they come in: they may be many, and long. Only a newline ends one."""

@@ -21,6 +21,20 @@ _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_activ
 _NOT_TAKEN = re.compile(
     r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted|invalid[ _](json[ _])?schema", re.I
 )
+# Other words for it, taken at their word only where the parameter can be left out without harm.
+_NOT_THIS = re.compile(r"input should be|must be one of|unavailable", re.IGNORECASE)
+_DISPENSABLE = re.compile(r"effort$|format$")
+_VALUES = re.compile(
+    r"(?:supported values are|input should be|must be one of):?\s*"
+    r"(['\"`]\w+['\"`](?:,?\s*(?:and|or)?\s*['\"`]\w+['\"`])*)",
+    re.IGNORECASE,
+)
+# OpenAI's words, Groq's, DeepSeek's.
+_LONGEST = re.compile(
+    r"at most (\d+) completion tokens|max_(?:completion_)?tokens`? must be less than or equal to `?(\d+)"
+    r"|valid range of max_tokens is \[\d+, ?(\d+)\]",
+    re.IGNORECASE,
+)
 _CONTEXT = re.compile(r"(?:maximum context length is|context length is only) (\d+)", re.IGNORECASE)
 _PROMPT = re.compile(r"(\d+) in (?:your|the) (?:prompt|messages)|(\d+) (?:input|prompt) tokens", re.IGNORECASE)
 _ANSWER = re.compile(r"requested (\d+) output tokens", re.IGNORECASE)
@@ -174,9 +188,12 @@ def refused_parameter(problem: Problem, sent: Iterable[str]) -> str:
     Names are dotted where parameters nest. A provider may name a part (``text.format.schema``), the whole
     (``reasoning``), or blot a piece out (``***.effort``).
     """
-    if problem.status not in (400, 422) or not _NOT_TAKEN.search(f"{problem.code} {problem.text} {problem.body}"):
-        return ""
     names, param = sorted(sent), problem.param
+    words = f"{problem.code} {problem.text} {problem.body}"
+    if not _NOT_TAKEN.search(words):
+        names = [name for name in names if _DISPENSABLE.search(name) and _NOT_THIS.search(words)]
+    if problem.status not in (400, 422):
+        return ""
     if re.split(r"[.\[]", param)[0] in QUESTION:
         return ""
     for name in names if param else ():
@@ -184,7 +201,6 @@ def refused_parameter(problem: Problem, sent: Iterable[str]) -> str:
             return name
         if "." in param and param.rpartition(".")[2] == name.rpartition(".")[2]:
             return name
-    words = f"{problem.text} {problem.body}"
     for name in names:
         parts = "|".join(set(name.split(".")) - {"text"})  # which is also a kind of content
         if re.search(rf"\b{re.escape(name)}\b|['\"`]({parts})['\"`]", words):
@@ -194,12 +210,20 @@ def refused_parameter(problem: Problem, sent: Iterable[str]) -> str:
 
 def refuses_value(problem: Problem) -> bool:
     """Whether the parameter is known and only its value is not."""
-    return problem.code == "unsupported_value" or "supported value" in problem.text.lower()
+    said_so = problem.code == "unsupported_value" or "supported value" in problem.text.lower()
+    return said_so or bool(values_taken(problem))
 
 
 def values_taken(problem: Problem) -> list[str]:
     """The values that the provider offers instead, if it names them."""
-    return re.findall(r"['\"`](\w+)['\"`]", problem.text.partition("upported values are")[2])
+    offered = _VALUES.search(problem.text) or _VALUES.search(problem.body)
+    return re.findall(r"['\"`](\w+)['\"`]", offered[1]) if offered else []
+
+
+def longest_answer(problem: Problem) -> int:
+    """The most tokens that this model ever writes, where the error says that more were asked for; else 0."""
+    longest = _LONGEST.search(problem.text) if problem.status in (400, 422) else None
+    return int(longest[1] or longest[2] or longest[3]) if longest else 0
 
 
 def room_for_answer(problem: Problem) -> int:
