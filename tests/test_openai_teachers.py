@@ -12,7 +12,7 @@ from alpaca_openai import ChatOptions, CompletionOptions, alpaca_teachers
 from alpaca_openai.headers import limits_in, retry_after_in
 from alpaca_openai.prices import PRICES, price_of
 from alpaca_openai.teacher import OpenAITeacher
-from openai_teachers import KEY, ask, environment, every_dialect  # noqa: F401
+from openai_teachers import KEY, ask, environment, every_dialect, script  # noqa: F401
 
 from alpaca_core import BatchTeacher, ConfigError, Limits, MissingError, Request, Teacher, Usage
 
@@ -85,6 +85,25 @@ def test_thinking_is_off_unless_asked_for(provider):
 def test_finish_says_why_the_answer_ended(provider, options, fault, finish):
     (reply,) = ask(provider(script=[fault]), options)
     assert reply.finish == finish and (reply.text == "") == (fault == "empty")
+
+
+def hear(options=ChatOptions, **choice):
+    """What the teacher makes of an answer with this choice."""
+    path = "/v1/completions" if options is CompletionOptions else "/v1/chat/completions"
+    with script({f"POST {path}": (200, {"choices": [choice]})}) as server:
+        return ask(server, options)[0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        *((reason, "stop") for reason in ("stop", "tool_calls", "eos", None)),
+        *((reason, "length") for reason in ("length", "abort", "error", "repetition")),
+    ],
+)
+def test_an_answer_that_the_server_gave_up_counts_as_cut_off(reason, finish):
+    assert hear(message={"content": "half an ans"}, finish_reason=reason).finish == finish
+    assert hear(CompletionOptions, text="half an ans", finish_reason=reason).finish == finish
 
 
 def test_a_refusal_is_a_reply_of_its_own_kind(provider):

@@ -10,6 +10,8 @@ from alpaca_core import Completion, Request, TeacherError, Usage
 from alpaca_openai import ChatOptions, CompletionOptions
 
 FINISHES = {"length": "length", "content_filter": "content_filter", "max_output_tokens": "length"}
+# What vLLM (v1/engine) and OpenRouter say of an answer that is unfinished, as one that was cut off.
+FINISHES |= {"abort": "length", "error": "length", "repetition": "length"}
 QUESTION = frozenset({"model", "messages", "instructions", "input", "prompt"})  # what every request must say
 
 
