@@ -128,3 +128,13 @@ def test_the_teacher_keeps_the_protocols():
     teacher = spec.load()(spec.options())
     assert isinstance(teacher, Teacher) and isinstance(teacher, BatchTeacher)
     assert spec.keys == ("ANTHROPIC_API_KEY",) and teacher.learnt == {}
+
+
+def test_a_model_that_anthropic_does_not_know_is_told_before_anything_is_asked(monkeypatch, provider):
+    """A server of another's may answer for models that it does not list."""
+    server = provider(models=["claude-haiku-5-5"])
+    assert prepare(server, model="claude-haiku-9") == []
+    monkeypatch.setattr("alpaca_anthropic.server.OWN_HOST", "127.0.0.1")
+    with pytest.raises(TeacherError, match="does not know the model 'claude-haiku-9'") as caught:
+        prepare(server, model="claude-haiku-9")
+    assert caught.value.kind == "not_found" and not server.requests

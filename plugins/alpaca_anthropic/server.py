@@ -66,14 +66,14 @@ class Server:
     async def describe(self) -> dict[str, Any]:
         """What the server says of the model; {} where it says nothing, or not at once.
 
-        Raises TeacherError when the key is refused.
+        Raises TeacherError when the key is refused, or Anthropic itself does not know the model.
         """
         path = f"/v1/models/{quote(self.model, safe='')}"
         try:
             async with asyncio.timeout(PATIENCE):
                 found = json.loads((await self.call(self.client.get(path, cast_to=httpx2.Response))).content)
         except TeacherError as error:
-            if error.kind == "auth":
+            if error.kind == "auth" or (error.kind == "not_found" and self.is_own):
                 raise
             return {}
         except (TimeoutError, ValueError):
