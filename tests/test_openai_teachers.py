@@ -12,7 +12,7 @@ from alpaca_openai import ChatOptions, CompletionOptions, alpaca_teachers
 from alpaca_openai.headers import limits_in, retry_after_in
 from alpaca_openai.prices import PRICES, price_of
 from alpaca_openai.teacher import OpenAITeacher
-from openai_teachers import KEY, ask, environment, every_dialect, script  # noqa: F401
+from openai_teachers import KEY, ask, environment, every_dialect, fails, script  # noqa: F401
 
 from alpaca_core import BatchTeacher, ConfigError, Limits, MissingError, Request, Teacher, Usage
 
@@ -104,6 +104,20 @@ def hear(options=ChatOptions, **choice):
 def test_an_answer_that_the_server_gave_up_counts_as_cut_off(reason, finish):
     assert hear(message={"content": "half an ans"}, finish_reason=reason).finish == finish
     assert hear(CompletionOptions, text="half an ans", finish_reason=reason).finish == finish
+
+
+def test_an_answer_in_parts_is_one_text_without_its_thoughts():
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Let me see."}]}
+    parts = [thought, {"type": "text", "text": "1. "}, {"type": "text", "text": "Instruction:"}]
+    assert hear(message={"content": parts}).text == "1. Instruction:"
+    assert hear(message={"content": []}).text == ""
+
+
+@pytest.mark.parametrize("content", [{"text": "x"}, 3, [3], [{"type": "text"}], [{"type": "text", "text": 3}]])
+def test_an_answer_that_is_no_text_is_the_servers_trouble_and_may_have_been_paid(content):
+    for options, choice in ((ChatOptions, {"message": {"content": content}}), (CompletionOptions, {"text": content})):
+        error = fails(hear, options, **choice)
+        assert (error.kind, error.billed) == ("server", True)
 
 
 def test_a_refusal_is_a_reply_of_its_own_kind(provider):

@@ -72,8 +72,10 @@ def _chat_body(options: ChatOptions, request: Request) -> dict[str, Any]:
 
 def _chat_completion(reply: Mapping[str, Any]) -> Completion:
     message = reply["choices"][0]["message"]
-    refusal = message.get("refusal")
-    return _completion(reply, message.get("content") or refusal or "", "refusal" if refusal else None)
+    content, refusal = message.get("content"), message.get("refusal")
+    if isinstance(content, list):  # as Mistral has it, whose thoughts are parts too
+        content = "".join(part["text"] for part in content if part["type"] == "text")
+    return _completion(reply, content or refusal or "", "refusal" if refusal else None)
 
 
 # ── Completions ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -95,7 +97,9 @@ def _completions_completion(reply: Mapping[str, Any]) -> Completion:
     return _completion(reply, reply["choices"][0]["text"] or "")
 
 
-def _completion(reply: Mapping[str, Any], text: str, finish: Any = None) -> Completion:
+def _completion(reply: Mapping[str, Any], text: Any, finish: Any = None) -> Completion:
+    if not isinstance(text, str):
+        raise TypeError(f"an answer that is a {type(text).__name__}")
     return Completion(
         text=text,
         finish=finish or FINISHES.get(reply["choices"][0].get("finish_reason"), "stop"),
