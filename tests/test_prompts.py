@@ -356,6 +356,13 @@ def test_evol_widens_the_share_that_was_asked_for_and_deepens_in_every_direction
         ("Write an apology to a friend.", "", "I'm sorry that I missed your party.", ""),
         ("Explain how taxes work in Atlantis.", "", "I'm sorry, but I can't help with that.", "refuses"),
         ("Name the winner of the next race.", "", "As an AI language model, I do not know.", "refuses"),
+        ("Sum up the basic instructions for a fire extinguisher.", "", "Pull, aim, squeeze.", ""),
+        ("Put the original instructions into words for a child.", "Rinse the pump.", "Wash it.", ""),
+        ("Follow the original instructions faster.", "", "Done.", "speaks of its basis"),
+        ("Answer a guest who wants money back.", "", "Sorry, we cannot provide a refund after May.", ""),
+        ("Tell a customer that it is late.", "", "Unfortunately the workshop can't complete it today.", ""),
+        ("Explain how taxes work in Atlantis.", "", "Unfortunately, I am unable to help.", "refuses"),
+        ("Explain how taxes work in Atlantis.", "", "Sorry, but I really can't answer that.", "refuses"),
         ("Say how harder steel is made.", "", "It is quenched.", ""),
     ],
 )
