@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from alpaca_core import Candidate, Completion, Request, Unparsed
 from alpaca_prompts.json_form import SCHEMA, first_object, parse_json
 from alpaca_prompts.parse import first_header, parse_list
+from alpaca_prompts.thoughts import after_thoughts
 
 LIST = """
 Use exactly this form for every task, with a line of ### between tasks and nothing before or after the list:
@@ -86,9 +87,13 @@ def ask(k: int, options: Options, prompt: str, max_tokens: int = 3072) -> Reques
 def parse(request: Request, reply: Completion) -> Iterator[Candidate | Unparsed]:
     """The tasks in ``reply``, in the form that it has, whichever was asked for. Never raises.
 
-    See ``parse.parse_list`` and ``json_form.parse_json``. What begins first tells the form; a reply that goes on with
-    a numbered list begins with no header, so there any numbered header makes it a list.
+    See ``parse.parse_list``, ``json_form.parse_json`` and ``thoughts.after_thoughts``. What begins first tells the
+    form; a reply that goes on with a numbered list begins with no header, so there any numbered header makes it a list.
     """
+    return after_thoughts(_parse, request, reply)
+
+
+def _parse(request: Request, reply: Completion) -> Iterator[Candidate | Unparsed]:
     begin = first_object(reply.text)
     if request.schema is None:
         is_list = begin < 0 or first_header(reply.text) >= 0
