@@ -169,6 +169,12 @@ def test_results_of_other_batches_are_not_taken():
         assert list(results(server)[0]) == [0]
 
 
+@pytest.mark.parametrize("metadata", [None, {}, {"another": "note"}])
+def test_a_server_that_keeps_no_metadata_gives_its_results_all_the_same(metadata):
+    with script(says(lines(answer(0), answer(1)), metadata=metadata)) as server:
+        assert list(results(server)[0]) == [0, 1]
+
+
 @pytest.mark.parametrize("out", ["<html>", '{"custom_id": 3}', "[]", '{"custom_id": "key-x", "response": null}'])
 def test_a_file_that_makes_no_sense_is_the_servers_trouble(out):
     with script(says((200, out))) as server:

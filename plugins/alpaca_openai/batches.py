@@ -118,7 +118,8 @@ class Batches:
                 with reading(self._server.name):
                     row = json.loads(line)
                     key, _, k = row["custom_id"].rpartition("-")
-                    result = self._result(int(k), row, stop, sent) if key == own.get("alpacakit") else None
+                    is_own = key == own.get("alpacakit", key)  # not every server gives the metadata back
+                    result = self._result(int(k), row, stop, sent) if is_own else None
                 if result is not None:
                     yield int(k), result
 
