@@ -45,6 +45,11 @@ def evaluate(model: LocalTeacher, examples: Sequence[Example], max_new_tokens: i
     wrong. No answer gets more tokens than any right one of its family can need (a token is at least a byte), so
     that an untrained model does not babble; ``max_new_tokens`` bounds them all.
     """
+    return _scores(examples, ask_model(model, examples, max_new_tokens))
+
+
+def ask_model(model: LocalTeacher, examples: Sequence[Example], max_new_tokens: int = 512) -> list[Completion]:
+    """The answers of ``model`` to ``examples``, in their order, as ``evaluate`` asks for them."""
     longest: Counter[str] = Counter()
     for row in examples:
         longest[row.label] = max(longest[row.label], len(row.output.strip().encode()))
@@ -55,7 +60,12 @@ def evaluate(model: LocalTeacher, examples: Sequence[Example], max_new_tokens: i
     ]
     requests.sort(key=lambda request: request.max_tokens)  # a batch runs as long as its longest answer
     answers = dict(zip((request.k for request in requests), model.complete_many(requests), strict=True))
-    return _scores(examples, [answers[k] for k in range(len(examples))])
+    return [answers[k] for k in range(len(examples))]
+
+
+def mark(example: Example, answer: Completion) -> tuple[float, float]:
+    """How right ``answer`` is: exact match (1 or 0) and ROUGE-L F, as ``evaluate`` has their means."""
+    return float(_is_right(example, answer)), _rouge_l(answer.text, example.output)
 
 
 def most_frequent(train: Sequence[Example], held_out: Sequence[Example]) -> Scores:
@@ -89,10 +99,7 @@ def nearest(train: Sequence[Example], held_out: Sequence[Example]) -> Scores:
 
 
 def _scores(examples: Sequence[Example], answers: Sequence[Completion]) -> Scores:
-    right = [
-        answer.finish == "stop" and answer.text.strip() == row.output.strip()
-        for row, answer in zip(examples, answers, strict=True)
-    ]
+    right = [_is_right(row, answer) for row, answer in zip(examples, answers, strict=True)]
     families: dict[str, list[bool]] = defaultdict(list)
     for row, is_right in zip(examples, right, strict=True):
         if row.label:
@@ -117,6 +124,10 @@ def _scores(examples: Sequence[Example], answers: Sequence[Completion]) -> Score
             for row, answer, is_right in list(zip(examples, answers, right, strict=True))[:SAMPLES]
         ),
     )
+
+
+def _is_right(example: Example, answer: Completion) -> bool:
+    return answer.finish == "stop" and answer.text.strip() == example.output.strip()
 
 
 def _rouge_l(answer: str, output: str) -> float:

@@ -99,8 +99,15 @@ def kind_of(reason: str) -> str:
 def refilter(records: Iterable[Mapping[str, Any]], chain: Chain, seeds: Sequence[Seed] = ()) -> Iterator[Judged]:
     """Judge the rows of a dataset (as ``dataset.each_record`` gives them) in their order, one when one is asked for,
     against ``seeds`` and the rows kept before."""
+    return refilter_numbered(enumerate(records, start=1), chain, seeds)
+
+
+def refilter_numbered(
+    records: Iterable[tuple[int, Mapping[str, Any]]], chain: Chain, seeds: Sequence[Seed] = ()
+) -> Iterator[Judged]:
+    """The same for rows with their numbers in the dataset, some of which may be left out."""
     chain.told(seeds)
-    for number, record in enumerate(records, start=1):
+    for number, record in records:
         row = example(record, number)
         judged = chain.judge(Candidate(row.instruction, row.input, row.output, number, row.id, row.label))
         texts = _texts(judged)
@@ -132,7 +139,7 @@ def refilter_file(
     judged: Iterable[Judged] = refilter(records, chain, seeds)
     if select is not None:
         check_written(*paths)
-        judged = _selected(list(judged), select)
+        judged = selected(list(judged), select)
     with writers(*paths) as made:
         into = dict(zip(paths, made, strict=True))
         for row in judged:
@@ -148,11 +155,17 @@ def refilter_file(
     return tally
 
 
-def _selected(rows: list[Judged], select: Callable[[list[Judgement]], list[Judgement]]) -> Iterator[Judged]:
+def selected(rows: list[Judged], select: Callable[[list[Judgement]], list[Judgement]]) -> list[Judged]:
     """``rows`` with the verdicts that ``select`` gives."""
-    for row, judged in zip(rows, select([row.judgement for row in rows]), strict=True):
-        changed = row.judgement.candidate != judged.candidate
-        yield Judged(row.id, {**row.record, **_texts(judged)}, judged, row.repaired or changed)
+    return [
+        Judged(
+            row.id,
+            {**row.record, **_texts(judged)},
+            judged,
+            row.repaired or row.judgement.candidate != judged.candidate,
+        )
+        for row, judged in zip(rows, select([row.judgement for row in rows]), strict=True)
+    ]
 
 
 def _texts(judged: Judgement) -> dict[str, str]:

@@ -32,13 +32,13 @@ LAYERS = """
     validation
     config
     generate runs training
-    reuse selection
+    reuse selection ablation
     pipeline
     estimate
     cli.__init__ cli.console
     cli.options cli.progress cli.main
-    cli.spending
-    cli.ending
+    cli.spending cli.judge
+    cli.ending cli.ablation
     COMMANDS
     __main__
 """

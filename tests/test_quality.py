@@ -168,9 +168,9 @@ def test_options_out_of_range_are_refused(wrong):
 
 
 def test_the_question_holds_the_whole_row_and_an_input_only_where_there_is_one():
-    asked = question(Example("Add.", "2 and 2", "4"))
+    asked = question(Example("Add.", "2 and 2", "4"), 256)
     assert all(f">\n{text}\n<" in asked.prompt for text in ("Add.", "2 and 2", "4"))
-    assert "<input>" not in question(Example("Add.", " ", "4")).prompt
+    assert "<input>" not in question(Example("Add.", " ", "4"), 256).prompt
 
 
 # ── in a run ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,13 +240,13 @@ def test_one_budget_holds_for_writing_and_judging_and_a_larger_one_goes_on(provi
     server = provider(latency=0.01, faults={"reset": 0.1})
     out = tmp_path / "run"
     generate(server, out, "--filter", "alpaca", *PRICE, "--budget", "20", n=N)
-    budget = summary(out)["generation"]["cost_usd"] + 0.04
+    budget = summary(out)["generation"]["cost_usd"] + 0.015
     done = generate(server, out, *CHAIN, *PRICE, "--budget", str(budget), n=N, code=4)
     assert "leaves too little for another question" in done.stderr and "Go on with a larger one" in done.stderr
     assert "The rows are written as they are" in done.stderr
     stopped = summary(out)
     assert (stopped["status"], stopped["selection"]["complete"], len(data(out))) == ("stopped", False, N)
-    assert 0 < stopped["selection"]["cost_usd"] <= 0.04
+    assert 0 < stopped["selection"]["cost_usd"] <= 0.015 + 1e-9
     billed = server.stats()
     assert billed["prompt_tokens"] * 1e-6 + billed["completion_tokens"] * 1e-5 <= budget
     generate(server, out, *CHAIN, *PRICE, "--budget", "20", n=N)
@@ -355,7 +355,10 @@ def test_a_killed_filter_goes_on_where_it_was(provider, tmp_path):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert not (tmp_path / "kept.json").exists()
+    assert {path.name.removesuffix("-wal").removesuffix("-shm") for path in tmp_path.iterdir()} == {
+        *("data.json", "right.json", "right.json.judging.db", ".right.json.judging.db.lock"),
+        *("kept.json.judging.db", ".kept.json.judging.db.lock"),
+    }
     filtered(server, tmp_path)
     assert (tmp_path / "kept.json").read_bytes() == (tmp_path / "right.json").read_bytes()
     assert server.stats()["paid_twice"] <= 3 * 2
@@ -381,10 +384,10 @@ def test_an_interrupted_filter_lets_answers_come_home_and_pays_nothing_twice(pro
 def test_a_filter_stops_within_its_budget_and_goes_on_with_a_larger_one(provider, tmp_path):
     server = provider()
     write(tmp_path, rows(40))
-    done = filtered(server, tmp_path, *PRICE, "--budget", "0.02", code=4)
+    done = filtered(server, tmp_path, *PRICE, "--budget", "0.01", code=4)
     assert "questions about the rows are answered" in done.stderr
     billed = server.stats()
-    assert 0 < billed["billed"] < 40 and billed["prompt_tokens"] * 1e-6 + billed["completion_tokens"] * 1e-5 <= 0.02
+    assert 0 < billed["billed"] < 40 and billed["prompt_tokens"] * 1e-6 + billed["completion_tokens"] * 1e-5 <= 0.01
     report = json.loads(filtered(server, tmp_path, *PRICE, "--budget", "1").stdout)
     assert report["selection"]["cost_usd"] <= 1 and server.stats()["billed"] == 40
 
@@ -400,7 +403,7 @@ def test_a_price_that_is_learnt_later_counts_what_was_asked_before(provider, tmp
 
 
 def test_a_question_that_is_refused_for_good_leaves_its_row_kept_and_flagged(provider, tmp_path):
-    server = provider(context=1600)
+    server = provider(context=900)
     write(tmp_path, [{"instruction": "Read this.", "input": "word " * 2000, "output": "Done."}, *rows(9)])
     filtered(server, tmp_path, "--verdicts", "all.jsonl", "--set", "filter.quality.keep=0.1")
     said = lines(tmp_path / "all.jsonl")[0]

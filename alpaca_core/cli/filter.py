@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from alpaca_core.cli.console import emit_json, out
-from alpaca_core.cli.options import config_options, json_option, resolve
+from alpaca_core.cli.judge import selecting
+from alpaca_core.cli.options import TRAINING, config_options, json_option, resolve
 from alpaca_core.errors import ConfigError
 from alpaca_core.judging import Chain
 from alpaca_core.refilter import Tally, refilter_file
 from alpaca_core.seeds import read_seeds
-
-if TYPE_CHECKING:
-    from alpaca_core.config import Config
 
 _FILE = click.Path(path_type=Path)
 _MOST_REASONS = 12
@@ -32,7 +29,23 @@ _JUDGE = ("teacher", "model", "budget", "concurrency", "max_rpm", "max_tpm")
 @click.option(
     "--seed-tasks", "seeds_file", type=_FILE, metavar="FILE", help="Compare with these too (default: with no others)."
 )
-@config_options("filter", *_JUDGE, teacher="Teacher to ask, where a filter asks one.")
+@click.option(
+    "--ablate",
+    metavar="NAME",
+    help="Find out whether filter NAME helps: --out DIR gets what it keeps, drops, and a draw.",
+)
+@click.option(
+    "--heldout",
+    "heldout_file",
+    type=_FILE,
+    metavar="FILE",
+    help="With --ablate: right answers to score on (default: a tenth of IN, 200 rows at most, is set aside).",
+)
+@config_options(
+    *("filter", *_JUDGE, *TRAINING, "seed"),
+    teacher="Teacher to ask, where a filter asks one.",
+    trainer="With --ablate: train on each set this way, and score all three on the same rows.",
+)
 @json_option
 @click.pass_context
 def filter_(
@@ -43,6 +56,8 @@ def filter_(
     verdicts_file: Path | None,
     seeds_file: Path | None,
     filter: tuple[str, ...],
+    ablate: str | None,
+    heldout_file: Path | None,
     as_json: bool,
     **_: Any,
 ) -> None:
@@ -56,23 +71,27 @@ def filter_(
     \b
     alpacakit filter alpaca_data.json --filter rouge --set filter.rouge.threshold=0.5 --out kept.json
     alpacakit filter alpaca_data.json --filter quality --teacher openai --budget 2 --out kept.json
+    alpacakit filter alpaca_data.json --filter rouge --ablate rouge --trainer local --student new:tiny --out trial
     """
     if not filter:  # the configured chain is for generation: no row is dropped by a filter that nobody named here
         raise click.UsageError("name the filters, such as --filter alpaca", ctx)
+    if heldout_file is not None and ablate is None:
+        raise click.UsageError("--heldout goes with --ablate", ctx)
+    if ablate is not None:
+        _ablate(ctx, data, kept_file, ablate, seeds_file, heldout_file, as_json)
+        return
     _refuse_overwriting({"--out": kept_file, "--rejected": rejected_file, "--verdicts": verdicts_file})
     _host, config = resolve(ctx, frozenset({"filters"}))
     chain = Chain([(chosen.name, chosen.build()) for chosen in config.filters])
     seeds = read_seeds(seeds_file) if seeds_file else []
     started = time.monotonic()
-    files = {"kept": kept_file, "rejected": rejected_file, "verdicts": verdicts_file}
-    if chain.selectors:
-        tally, selection = _selected(config, data, chain, seeds, files)
-    else:
-        tally, selection = refilter_file(data, chain, seeds, **files), {}
+    with selecting(config, chain, kept_file) as (select, selection):
+        files = {"kept": kept_file, "rejected": rejected_file, "verdicts": verdicts_file}
+        tally = refilter_file(data, chain, seeds, **files, select=select)
+        chosen = {} if selection is None else selection.summary()
     seconds = time.monotonic() - started
     if as_json:
-        more = {"selection": selection} if selection else {}
-        emit_json(tally.as_dict() | more | {"seconds": round(seconds, 3)})
+        emit_json(tally.as_dict() | ({"selection": chosen} if chosen else {}) | {"seconds": round(seconds, 3)})
         return
     out(f"kept      {tally.kept:,} of {tally.rows:,} rows in {seconds:.1f} s: {kept_file}")
     for title, counts in (("rejected", tally.rejected()), ("flagged", tally.flags)):
@@ -81,34 +100,30 @@ def filter_(
     if tally.repaired:
         out(f"repaired  {tally.repaired:,} of the rows kept")
     _show_reasons(tally)
-    if selection:
+    if chosen:
         from alpaca_core.cli.spending import show_selection
 
-        show_selection(selection)
+        show_selection(chosen)
 
 
-def _selected(config: Config, data: Path, chain: Chain, seeds: Any, files: Any) -> tuple[Tally, dict[str, Any]]:
-    """Filter ``data`` by a chain with dataset filters: what was counted, and what was selected and asked."""
-    from alpaca_core.cli.progress import Screen
-    from alpaca_core.pipeline import make_teacher
-    from alpaca_core.selection import Selection, asks, journal_beside, select_rows
+def _ablate(
+    ctx: click.Context,
+    data: Path,
+    folder: Path,
+    name: str,
+    seeds_file: Path | None,
+    heldout_file: Path | None,
+    as_json: bool,
+) -> None:
+    from alpaca_core.cli.ablation import ablate
 
-    judge = None
-    if asks(config):
-        if config.values["teacher.name"].source == "default":  # which writes practice data, and judges nothing
-            names = ", ".join(chosen.name for chosen in config.filters if getattr(chosen.spec, "asks", False))
-            raise ConfigError(f"The filter '{names}' asks a teacher.", hint="Name one, such as --teacher openai")
-        judge = make_teacher(config)
-    with ExitStack() as stack:
-        journal = stack.enter_context(journal_beside(files["kept"])) if judge else None
-        selection = Selection(chain, journal)
-        screen = stack.enter_context(Screen())
-
-        def select(rows: Any) -> Any:
-            screen.stage("select")
-            return select_rows(rows, selection, config, judge, on_progress=screen.selecting, on_note=screen.note)
-
-        return refilter_file(data, chain, seeds, **files, select=select), selection.summary()
+    for flag in ("rejected", "verdicts"):
+        if ctx.params[f"{flag}_file"] is not None:
+            raise click.UsageError(f"--{flag} does not go with --ablate: --out DIR gets the rows of each set", ctx)
+    training = frozenset({"trainer", "chat_template"}) if ctx.params["trainer"] else frozenset()
+    host, config = resolve(ctx, frozenset({"filters"}) | training)
+    seeds = read_seeds(seeds_file) if seeds_file else []
+    ablate(host, config, data, folder, name, seeds, heldout_file, as_json)
 
 
 def _show_reasons(tally: Tally) -> None:

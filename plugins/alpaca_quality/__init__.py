@@ -18,8 +18,13 @@ class QualityOptions:
     threshold: float | None = field(
         default=None, metadata={"help": "Keep what scores at least this, 0 to 5, instead of a share."}
     )
+    max_tokens: int = field(
+        default=256, metadata={"help": "Longest answer of the judge. One that thinks first needs more."}
+    )
 
     def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
         if not 0 < self.keep <= 1:
             raise ValueError(f"keep must be above 0 and at most 1, not {self.keep}")
         if self.threshold is not None and not 0 <= self.threshold <= 5:

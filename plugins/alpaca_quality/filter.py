@@ -23,7 +23,7 @@ class Quality:
 
     async def select(self, examples: Sequence[Example], ask: Ask) -> list[Verdict]:
         """Scores every row; raises what ``ask`` raises."""
-        answers = await ask([question(example) for example in examples])
+        answers = await ask([question(example, self.options.max_tokens) for example in examples])
         scores = [None if isinstance(answer, TeacherError) else score(answer) for answer in answers]
         threshold = self.threshold([value for value in scores if value is not None])
         return [self._verdict(answer, value, threshold) for answer, value in zip(answers, scores, strict=True)]
@@ -49,6 +49,8 @@ def _why(answer: Completion | TeacherError) -> str:
         return f"not judged, {answer.kind}: {answer.message}"
     if answer.finish in ("refusal", "content_filter"):
         return "the judge refused" if answer.finish == "refusal" else "withheld by a content filter"
+    if answer.finish == "length":
+        return "the answer was cut off: see filter.quality.max_tokens"
     words = " ".join(answer.text.split())
     if not words:
         return "an empty answer"

@@ -23,12 +23,10 @@ nothing to improve.
 On the first line write the grade alone, as a number. On the second line give your reason in one short sentence.
 """
 _INPUT = "<input>\n{input}\n</input>\n"
-#: An answer takes some 40 tokens. The rest is for models that think before they write.
-MAX_TOKENS = 1024
 
 
-def question(example: Example) -> Request:
-    """One request about ``example``: the same row gives the same question."""
+def question(example: Example, max_tokens: int) -> Request:
+    """One request about ``example``, to be answered in ``max_tokens``: the same row gives the same question."""
     given = _INPUT.format(input=example.input) if example.input.strip() else ""
     prompt = _TASK.format(instruction=example.instruction, input=given, output=example.output)
-    return Request(0, prompt, system=SYSTEM, prefix="Grade:", max_tokens=MAX_TOKENS)
+    return Request(0, prompt, system=SYSTEM, prefix="Grade:", max_tokens=max_tokens)
