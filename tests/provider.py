@@ -62,8 +62,8 @@ class Provider:
     key taken, ``models`` the only models, ``shutdown`` the day (2027-01-31) on which some of them end. ``rpm``,
     ``tpm``, ``itpm`` and ``otpm`` are real limits, with full buckets of that size at the start. ``items`` is the number
     of a list's last item. ``reasoning`` are the tokens that a model thinks unless told not to, ``context`` those that
-    prompt and answer may have together. For ``batch_seconds``, ``batch_ends``, ``batch_share`` and ``desk`` see
-    ``provider_batches.Batches``.
+    prompt and answer may have together; with ``vllm``, what is longer is refused in vLLM's words. For
+    ``batch_seconds``, ``batch_ends``, ``batch_share`` and ``desk`` see ``provider_batches.Batches``.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Provider:
         retry_after: float = 0.05,
         reasoning: int = 0,
         context: int = 0,
+        vllm: bool = False,
         batch_seconds: float = 0.2,
         batch_ends: Ending = "completed",
         batch_share: float = 0.5,
@@ -100,6 +101,7 @@ class Provider:
         self.shutdown = dict(shutdown or {})
         self.limits = Limits(rpm, tpm, itpm, otpm)
         self.reasoning, self.context, self.port = reasoning, context, port
+        self.vllm = vllm
         self.batches = Batches(self, batch_seconds, batch_ends, batch_share, tuple(desk))
         self.requests: list[dict[str, Any]] | deque[dict[str, Any]] = []  # what arrived: path, headers and body
         self.seen: Counter[str] = Counter()
@@ -162,8 +164,9 @@ class Provider:
 
         ``paid_twice``: answers billed beyond one for each prompt. ``early_retries``: prompts sent again before their
         Retry-After had passed. ``sdk_retries``: requests that a client library repeated on its own. ``abandoned``:
-        answers that nobody waited for any more. ``batch_calls``: requests to files and batches, which ``requests``
-        leaves out. ``batch_prompt_tokens``, ``batch_completion_tokens``: how many of the tokens came in batches.
+        answers that nobody waited for any more. ``peak_parallel``: the most answers in the making at once.
+        ``batch_calls``: requests to files and batches, which ``requests`` leaves out. ``batch_prompt_tokens``,
+        ``batch_completion_tokens``: how many of the tokens came in batches.
         """
         names = (
             *("early_retries", "sdk_retries", "delivered", "abandoned", "model_lists"),
@@ -184,12 +187,7 @@ class Provider:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         arrived = time.monotonic()
-        self.open += 1
-        self.peak = max(self.peak, self.open)
-        try:
-            return await self.respond(request, await request.json(), arrived + self.latency)
-        finally:
-            self.open -= 1
+        return await self.respond(request, await request.json(), arrived + self.latency)
 
     async def respond(self, request: web.Request, body: dict[str, Any], due: float) -> web.StreamResponse:
         api = APIS[request.path]
@@ -218,7 +216,12 @@ class Provider:
         if fault in api.ERRORS:
             return self.refuse(api, *self.error(api, fault, request))
         answer = self.write(asked, fault)
-        await asyncio.sleep(due - time.monotonic())
+        self.open += 1
+        self.peak = max(self.peak, self.open)
+        try:
+            await asyncio.sleep(due - time.monotonic())
+        finally:
+            self.open -= 1
         self.limits.written(answer)
         reply = json.dumps(self.reply(endpoint, answer)).encode()
         if fault == "reset":
@@ -302,7 +305,8 @@ class Provider:
                 return 400, api.problem(code, text, name)
         prompt, most = tokens(asked.prompt) + 1, asked.most or 0
         if self.context and prompt + most > self.context:
-            return 400, api.problem(*api.too_long(self.context, prompt, most), "messages")
+            say = provider_openai.too_long_at_vllm if self.vllm else api.too_long
+            return 400, api.problem(*say(self.context, prompt, most), "messages")
         return None
 
     # ---- other responses ---------------------------------------------------------------------------

@@ -48,6 +48,17 @@ def too_long(context: int, prompt: int, most: int) -> tuple[str, str]:
     )
 
 
+def too_long_at_vllm(context: int, prompt: int, most: int) -> tuple[str, str]:
+    """As vLLM says it, which counts no more of a prompt than it must to know that it is too long."""
+    if most > context:
+        return "", f"max_tokens={most} cannot be greater than max_model_len=max_total_tokens={context}."
+    return "", (
+        f"You passed {min(prompt, context - most + 1)} input tokens and requested {most} output tokens. However, the "
+        f"model's context length is only {context} tokens, resulting in a maximum input length of {context - most} "
+        "tokens. Please reduce the length of the input prompt."
+    )
+
+
 def headers(limits: Limits) -> dict[str, str]:
     found = {}
     for name, bucket, unlimited in (("requests", limits.requests, 60_000), ("tokens", limits.tokens, 150_000_000)):

@@ -66,6 +66,7 @@ def learn(server, *, times=1, **values):
             {"effort": "xhigh"},
             {"output_config.effort": "high"},
         ),
+        ("output_config.effort must be one of: high, medium", {"effort": "low"}, {"output_config.effort": "medium"}),
         ("This model does not support the effort parameter.", {"effort": "low"}, {"output_config.effort": None}),
         ("output_config.format.schema: 'minItems' is not supported", {}, {"output_config.format": None}),
         ("'claude-x' does not support output format.", {}, {"output_config.format": None}),
@@ -194,3 +195,12 @@ def test_the_same_words_teach_the_same():
     for text in (BETWEEN_TOOLS, TOO_MUCH, BETWEEN_TOOLS, TOO_MUCH):
         assert adaptation.heed(text)
     assert adaptation.learnt == {"thinking.type": "between_tools", "output_config.effort": "high"}
+
+
+def test_an_effort_that_was_learnt_can_be_refused_in_its_turn():
+    adaptation = Adaptation(MessagesOptions(effort="max"))
+    for text, effort in (
+        ("output_config.effort: Input should be 'low', 'medium' or 'high'", "high"),
+        (TOO_MUCH.replace("high", "medium").replace("xmedium", "high"), "medium"),
+    ):
+        assert adaptation.heed(text) and adaptation.learnt == {"output_config.effort": effort}

@@ -40,6 +40,16 @@ def test_an_address_without_its_protocol_is_refused(monkeypatch):
         AnthropicTeacher(MessagesOptions()).check()
 
 
+@pytest.mark.parametrize("url", ["http://me:hunter2@127.0.0.1:9", "http://127.0.0.1:9?api-key=hunter2"])
+def test_an_address_that_holds_a_secret_is_refused_and_not_shown(monkeypatch, url):
+    with pytest.raises(ValueError, match="base_url must hold no") as refused:
+        MessagesOptions(base_url=url)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+    with pytest.raises(ConfigError, match="ANTHROPIC_BASE_URL must hold no") as caught:
+        AnthropicTeacher(MessagesOptions()).check()
+    assert "hunter2" not in str(refused.value) + caught.value.message
+
+
 def test_the_option_wins_over_the_environment_and_an_address_may_end_in_v1(monkeypatch, provider):
     chosen, other = provider(), provider()
     monkeypatch.setenv("ANTHROPIC_BASE_URL", other.root)
@@ -118,3 +128,13 @@ def test_the_teacher_keeps_the_protocols():
     teacher = spec.load()(spec.options())
     assert isinstance(teacher, Teacher) and isinstance(teacher, BatchTeacher)
     assert spec.keys == ("ANTHROPIC_API_KEY",) and teacher.learnt == {}
+
+
+def test_a_model_that_anthropic_does_not_know_is_told_before_anything_is_asked(monkeypatch, provider):
+    """A server of another's may answer for models that it does not list."""
+    server = provider(models=["claude-haiku-5-5"])
+    assert prepare(server, model="claude-haiku-9") == []
+    monkeypatch.setattr("alpaca_anthropic.server.OWN_HOST", "127.0.0.1")
+    with pytest.raises(TeacherError, match="does not know the model 'claude-haiku-9'") as caught:
+        prepare(server, model="claude-haiku-9")
+    assert caught.value.kind == "not_found" and not server.requests

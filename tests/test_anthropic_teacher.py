@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 import traceback
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -199,11 +200,19 @@ def test_a_server_that_is_not_there_has_billed_nothing():
     assert (error.kind, error.billed) == ("connection", False) and url in error.message and "base_url" in error.hint
 
 
-def test_a_password_in_the_address_is_not_told():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        error = fail(f"http://user:secret@127.0.0.1:{free.getsockname()[1]}")
-    assert "127.0.0.1" in error.message and "secret" not in "".join(traceback.format_exception(error))
+@pytest.mark.parametrize("place", ["me:hunter2@127.0.0.1:9", "127.0.0.1:9?key=hunter2"])
+def test_no_error_shows_what_is_secret_in_an_address(monkeypatch, place):
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", f"http://{place}")
+    error = fail("")
+    assert "127.0.0.1:9" in error.message and "hunter2" not in "".join(traceback.format_exception(error))
+    assert not error.billed
+
+
+def test_a_request_that_cannot_be_put_together_is_refused_and_has_cost_nothing(provider):
+    server = provider()
+    with pytest.raises(TeacherError, match="surrogates not allowed") as caught:
+        ask(server, replace(REQUEST, prompt="half a pair: \ud800"))
+    assert (caught.value.kind, caught.value.billed) == ("bad_request", False) and not server.requests
 
 
 def test_a_question_can_be_cancelled_at_any_moment(provider):

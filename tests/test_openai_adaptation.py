@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import pytest
 from alpaca_openai.adaptation import Adaptation
-from alpaca_openai.failures import Problem, refused_parameter, room_for_answer
-from openai_teachers import REQUEST, ask, environment, every_dialect, fail, with_teacher  # noqa: F401
+from alpaca_openai.failures import Problem, refused_parameter, room_for_answer, values_taken
+from openai_teachers import REQUEST, ask, environment, every_dialect, fail, fails, script, with_teacher  # noqa: F401
 from running import generate
 
-SENT = {"temperature", "reasoning.effort", "text.format", "store"}
+EFFORT = "reasoning.effort"
+SENT = {"temperature", EFFORT, "text.format", "store"}
+VLLM_BEFORE_0_16 = (
+    "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be "
+    "'low', 'medium' or 'high'\", 'input': 'none', 'ctx': {'expected': \"'low', 'medium' or 'high'\"}}"
+)
+CHAT, SAID = "POST /v1/chat/completions", (200, {"choices": [{"message": {"content": "Done."}}]})
+OPENAI = (
+    "Unsupported value: 'none' is not supported with this model. Supported values are: 'low', 'medium', and 'high'."
+)
 
 
 @every_dialect
@@ -20,18 +29,6 @@ def test_refused_parameters_are_learnt_once(provider, options):
     first, second = ask(server, options, times=2)
     assert first.text == second.text and server.stats()["requests"] == 2 + 2
     assert not {"temperature", "top_p"} & server.requests[-1]["body"].keys()
-
-
-def test_a_short_context_holds_no_request_up_for_another(provider):
-    """Each is refused once, for how much room there is concerns it alone; the answers come side by side."""
-    server = provider(context=2048, latency=0.3)
-
-    async def all_at_once(teacher):
-        return await asyncio.gather(*(teacher.complete(replace(REQUEST, k=k, prompt=f"{k}")) for k in range(16)))
-
-    assert len(with_teacher(server, all_at_once)) == 16
-    assert server.stats()["requests"] == 2 * 16
-    assert server.stats()["peak_parallel"] > 8
 
 
 @every_dialect
@@ -114,6 +111,48 @@ def test_the_effort_nearest_to_what_was_asked_is_taken_from_what_is_offered(effo
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": VLLM_BEFORE_0_16, "param": None}},
+        {"detail": [{"loc": ["body", "reasoning_effort"], "msg": "Input should be 'low', 'medium' or 'high'"}]},
+        {"error": {"message": "`reasoning_effort` must be one of `low`, `medium`, or `high`"}},
+        {"error": {"message": OPENAI, "param": "reasoning_effort"}},
+    ],
+)
+def test_the_effort_that_many_servers_offer_is_taken_in_the_place_of_one_they_refuse(body):
+    with script({CHAT: [(400, body), SAID]}) as server:
+        ask(server, times=2)
+    assert [body["reasoning_effort"] for body in server.bodies] == ["none", "low", "low"]
+    assert values_taken(Problem.of(400, body)) == ["low", "medium", "high"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_tokens is too large: 6144. This model supports at most 4096 completion tokens, whereas you provided 6144.",
+        "`max_completion_tokens` must be less than or equal to `4096`, the maximum value for `max_completion_tokens` is"
+        " less than the `context_window` for this model",
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 4096]",
+    ],
+)
+def test_a_model_is_never_asked_for_more_than_it_ever_writes_once_that_is_known(text):
+    async def session(teacher):
+        for most in (6144, 6144, 3072):
+            await teacher.complete(replace(REQUEST, max_tokens=most))
+        return teacher.learnt
+
+    with script({CHAT: [(400, {"error": {"message": text, "param": "max_tokens"}}), SAID]}) as server:
+        assert with_teacher(server, session) == {"max_completion_tokens": 4096}
+    assert [body["max_completion_tokens"] for body in server.bodies] == [6144, 4096, 4096, 3072]
+
+
+def test_the_longest_answer_is_kept_to_by_its_older_name_too():
+    adaptation, body = Adaptation(), {"max_completion_tokens": 6144}
+    adaptation.learnt.update(max_completion_tokens="max_tokens", max_tokens=4096)
+    assert adaptation.fit(0, body) == {"max_tokens": 4096}
+
+
+@pytest.mark.parametrize(
     ("error", "name"),
     [
         ({"message": "Unsupported parameter: 'temperature' is not supported.", "param": "temperature"}, "temperature"),
@@ -121,6 +160,11 @@ def test_the_effort_nearest_to_what_was_asked_is_taken_from_what_is_offered(effo
         ({"message": "Invalid schema for response_format 'answer'.", "param": "text.format.schema"}, "text.format"),
         ({"message": "Unrecognized request argument supplied: store"}, "store"),
         ([{"type": "extra_forbidden", "loc": ["body", "store"], "msg": "Extra inputs are not permitted"}], "store"),
+        ({"message": "This response_format type is unavailable now: text.format"}, "text.format"),
+        ([{"type": "literal_error", "loc": ["body", "reasoning", "effort"], "msg": "Input should be 'low'"}], EFFORT),
+        ({"message": "`reasoning.effort` must be one of `low`, `medium`, or `high`"}, "reasoning.effort"),
+        ({"message": "store is unavailable"}, ""),
+        ({"message": "temperature must be one of 0 and 1"}, ""),
         ({"message": "Unsupported content: temperature", "param": "input[0].content"}, ""),
         ({"message": "temperature must be below 1"}, ""),
     ],
@@ -146,70 +190,82 @@ def test_an_answer_is_fitted_to_a_short_context(provider, options):
     assert reply.usage.prompt_tokens + reply.usage.completion_tokens <= 2049 and server.stats()["billed"] == 1
 
 
-def test_a_prompt_longer_than_the_context_is_a_bad_request(provider):
-    error = fail(provider(context=5))
-    assert error.kind == "bad_request" and "maximum context length is 5" in error.message
+def test_requests_that_a_short_context_shortens_are_answered_side_by_side(provider):
+    server = provider(context=2048, latency=0.3)
+
+    async def all_at_once(teacher):
+        return await asyncio.gather(*(teacher.complete(replace(REQUEST, k=k, prompt=f"{k}")) for k in range(16)))
+
+    assert len(with_teacher(server, all_at_once)) == 16
+    assert server.stats()["requests"] == 2 * 16 and server.stats()["peak_parallel"] > 8
+
+
+@every_dialect
+@pytest.mark.parametrize(("words", "tries"), [(100, 1), (1500, 1), (2800, 2), (3800, 4)])
+def test_vllm_is_asked_for_less_until_prompt_and_answer_fit(provider, options, words, tries):
+    """It never tells how long a prompt is, only that it is too long for the answer that was asked for."""
+    server = provider(context=4096, vllm=True, items=200)
+    request = replace(REQUEST, prompt="bee " * words, max_tokens=6144)
+    (reply,) = ask(server, options, request=request)
+    assert reply.usage.prompt_tokens + reply.usage.completion_tokens <= 4097 and server.stats()["billed"] == 1
+    assert server.stats()["requests"] == tries + 1
+
+
+def test_a_prompt_that_leaves_no_room_at_vllm_is_a_bad_request(provider):
+    server = provider(context=4096, vllm=True)
+    error = fails(ask, server, request=replace(REQUEST, prompt="bee " * 4000, max_tokens=6144))
+    assert error.kind == "bad_request" and "context length is only 4096" in error.message
+    assert server.stats()["requests"] == 5
 
 
 @pytest.mark.parametrize(
     ("text", "room"),
     [
-        ("This model's maximum context length is 4096 tokens. However, you requested 4672 tokens (1600 in the messages,"
-         " 3072 in the completion).", 2496),
-        ("You passed 1500 input tokens and requested 3072 output tokens. However, the model's context length is only"
-         " 4096 tokens, resulting in a maximum input length of 1024 tokens.", 2596),
-        # Here the server stopped counting where the prompt became too long.
-        ("You passed 1025 input tokens and requested 3072 output tokens. However, the model's context length is only"
-         " 4096 tokens, resulting in a maximum input length of 1024 tokens.", 1536),
-        ("max_tokens=8192 cannot be greater than max_model_len=max_total_tokens=4096. Please request fewer.", 2048),
-        ("You passed 4090 input tokens and requested 512 output tokens. However, the model's context length is only"
-         " 4096 tokens.", 0),
-    ],
-)  # fmt: skip
-def test_the_room_for_an_answer_is_read_from_what_servers_say_of_a_context_that_is_too_short(text, room):
-    assert room_for_answer(Problem.of(400, {"message": text})) == room
-
-
-@pytest.mark.parametrize(
-    ("error", "sent", "learnt"),
-    [
+        ("maximum context length is 4097 tokens, however you requested 4572 (1500 in your prompt; 3072 for the", 2597),
+        ("maximum context length is 4096 tokens and your request has 1500 input tokens (6144 > 4096 - 1500).", 2596),
         (
-            {"message": "{'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be 'low' or 'high'\"}"},
-            {"reasoning_effort": "none"},
-            {"reasoning_effort": "low"},
+            "maximum context length is 4096 tokens. However, you requested 3000 output tokens and your prompt contains"
+            " at least 1097 input tokens, for a total of at least 4097 tokens.",
+            1500,
         ),
         (
-            {"message": "`reasoning_effort` must be one of `low`, `high`"},
-            {"reasoning_effort": "none"},
-            {"reasoning_effort": "low"},
+            "maximum context length is 4096 tokens. However, you requested 4096 output tokens and your prompt contains"
+            " 110 characters (more than 0 characters, which is the upper bound for 0 input tokens).",
+            2048,
         ),
         (
-            {"message": "This response_format type is unavailable now"},
-            {"response_format": {"type": "json_schema"}},
-            {"response_format": None},
+            "You passed 9000 input tokens and requested 1000 output tokens. However, the model's context length is only"
+            " 9500 tokens",
+            500,
         ),
         (
-            {
-                "message": "max_tokens is too large: 6144. This model supports at most 4096 completion tokens.",
-                "param": "max_tokens",
-            },
-            {"max_completion_tokens": 6144},
-            {"max_completion_tokens": 4096},
+            "You passed 90000 input characters and requested 3072 output tokens. However, the model's context length is"
+            " only 4096 tokens",
+            1536,
         ),
-        ({"message": "Unsupported parameter: 'max_output_tokens'"}, {"max_output_tokens": 6144}, {}),
-        ({"message": "temperature must be one of the numbers below 1"}, {"temperature": 1.0}, {}),
+        (
+            "You passed 3841 input tokens and requested 256 output tokens. However, the model's context length is only"
+            " 4096 tokens",
+            0,
+        ),
+        ("max_tokens=6144cannot be greater than max_model_len=max_total_tokens=4096. Please request fewer", 2048),
+        ("maximum context length is 4096 tokens", 0),
+        ("You passed too much", 0),
     ],
 )
-def test_servers_say_in_many_words_what_they_do_not_take(error, sent, learnt):
-    adaptation = Adaptation()
-    assert adaptation.heed(0, sent, sent, Problem.of(400, error)) == bool(learnt)
-    assert adaptation.learnt == learnt
+def test_the_room_for_an_answer_is_read_from_the_words_of_many_servers(text, room):
+    assert room_for_answer(Problem.of(400, {"error": {"message": text}})) == room
 
 
-def test_the_longest_answer_is_never_longer_than_what_was_learnt():
-    adaptation = Adaptation()
-    adaptation.learnt["max_completion_tokens"] = 4096
-    assert [adaptation.fit(0, {"max_completion_tokens": n}) for n in (3072, 6144)] == [
-        {"max_completion_tokens": 3072},
-        {"max_completion_tokens": 4096},
-    ]
+def test_a_prompt_longer_than_the_context_is_a_bad_request(provider):
+    error = fail(provider(context=5))
+    assert error.kind == "bad_request" and "maximum context length is 5" in error.message
+
+
+def test_the_longest_answer_is_never_left_out_for_it_bounds_what_a_request_can_cost():
+    adaptation, sent = Adaptation(), {"max_output_tokens": 3072}
+    assert not adaptation.heed(
+        0, sent, sent, Problem.of(400, {"message": "Unsupported parameter: 'max_output_tokens'"})
+    )
+    adaptation.learnt["max_output_tokens"] = None  # as an older run may have stored it
+    assert adaptation.fit(0, sent) == sent

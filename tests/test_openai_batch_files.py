@@ -169,6 +169,12 @@ def test_results_of_other_batches_are_not_taken():
         assert list(results(server)[0]) == [0]
 
 
+@pytest.mark.parametrize("metadata", [None, {}, {"another": "note"}])
+def test_a_server_that_keeps_no_metadata_gives_its_results_all_the_same(metadata):
+    with script(says(lines(answer(0), answer(1)), metadata=metadata)) as server:
+        assert list(results(server)[0]) == [0, 1]
+
+
 @pytest.mark.parametrize("out", ["<html>", '{"custom_id": 3}', "[]", '{"custom_id": "key-x", "response": null}'])
 def test_a_file_that_makes_no_sense_is_the_servers_trouble(out):
     with script(says((200, out))) as server:
@@ -188,3 +194,10 @@ def test_what_a_model_refuses_in_a_batch_is_learnt_and_asked_again():
     ) as server:
         found, learnt = results(server)
     assert [found[k].kind for k in (0, 1, 2)] == ["server"] * 3 and learnt == {"temperature": None}
+
+
+def test_an_answer_that_was_to_be_longer_than_the_model_writes_is_asked_again():
+    text = "max_tokens is too large: 6144. This model supports at most 4096 completion tokens."
+    with script(says(None, lines(problem(0, 400, message=text), problem(1, 400, message=text)))) as server:
+        found, learnt = results(server)
+    assert {result.kind for result in found.values()} == {"server"} and learnt == {"max_completion_tokens": 4096}

@@ -8,12 +8,23 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from alpaca_openai import ChatOptions, CompletionOptions
 from alpaca_openai.server import Server
 from alpaca_openai.teacher import OpenAITeacher
-from openai_teachers import DIALECTS, REQUEST, environment, every_dialect, fail, fails, with_teacher, without_aiohttp  # noqa: F401
+from openai_teachers import (  # noqa: F401
+    DIALECTS,
+    REQUEST,
+    ask,
+    environment,
+    every_dialect,
+    fail,
+    fails,
+    with_teacher,
+    without_aiohttp,
+)
 
 from alpaca_core import ConfigError, MissingError
 
@@ -84,28 +95,51 @@ def test_a_server_that_is_not_there_has_billed_nothing(transport):
 
 
 @pytest.mark.parametrize("options", [ChatOptions, CompletionOptions])
-def test_an_address_without_its_protocol_is_refused(monkeypatch, transport, options):
+@pytest.mark.parametrize("url", ["127.0.0.1/v1", "localhost:9/v1", "ftp://127.0.0.1/v1"])
+def test_an_address_without_its_protocol_is_refused(monkeypatch, options, url):
     with pytest.raises(ValueError, match="base_url must begin with http"):
-        options(base_url="127.0.0.1/v1")
-    monkeypatch.setenv("OPENAI_BASE_URL", "127.0.0.1/v1")
+        options(base_url=url)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
     with pytest.raises(ConfigError, match="OPENAI_BASE_URL must begin with http"):
         OpenAITeacher(options()).check()
 
 
-@every_dialect
-def test_an_address_with_a_password_is_refused_before_anything_is_sent_and_shown_without_it(options):
-    teacher = OpenAITeacher(options(base_url="http://me:hunter2@127.0.0.1:9/v1?api-key=hunter3"))
-    with pytest.raises(ConfigError) as caught:
-        teacher.check()
-    assert "hunter" not in str(caught.value) + caught.value.hint
-    error = fails(asyncio.run, teacher.complete(REQUEST))
-    assert "hunter" not in error.message and not error.billed
-
-
-def test_an_empty_address_in_the_environment_is_openais_own(monkeypatch):
-    monkeypatch.setenv("OPENAI_BASE_URL", "")
+@pytest.mark.parametrize("url", ["", "  "])
+def test_an_address_that_is_set_and_empty_is_openais_own(monkeypatch, url):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
     server = Server("", "m")
-    assert server.is_own and server.client.base_url.host == "api.openai.com"
+    server.check()
+    assert server.is_own and str(server.client.base_url) == "https://api.openai.com/v1/"
+
+
+SECRETS = ["http://me:hunter2@127.0.0.1:9/v1", "https://hunter2@api.openai.com/v1", "me:hunter2@127.0.0.1/v1"]
+
+
+@pytest.mark.parametrize("url", [*SECRETS, "http://127.0.0.1:9/v1?api-key=hunter2", "http://[::1/hunter2"])
+def test_an_address_that_holds_a_secret_or_is_none_is_refused_and_not_shown(monkeypatch, url):
+    with pytest.raises(ValueError, match="base_url (must hold no|is no address)") as caught:
+        ChatOptions(base_url=url)
+    assert "hunter2" not in str(caught.value)
+    if "[" not in url:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        with pytest.raises(ConfigError, match="OPENAI_BASE_URL must hold no") as caught:
+            OpenAITeacher(ChatOptions()).check()
+        assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize("place", ["me:hunter2@127.0.0.1:9/v1", "127.0.0.1:9/v1?key=hunter2"])
+def test_no_error_shows_what_is_secret_in_an_address(monkeypatch, transport, place):
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://{place}")
+    error = fail("")
+    assert "127.0.0.1:9/v1" in error.message and "hunter2" not in error.message and not error.billed
+
+
+@every_dialect
+def test_a_request_that_cannot_be_put_together_is_refused_and_has_cost_nothing(provider, transport, options):
+    server = provider()
+    error = fails(ask, server, options, request=replace(REQUEST, prompt="half a pair: \ud800"))
+    assert (error.kind, error.billed) == ("bad_request", False) and "surrogates not allowed" in error.message
+    assert server.stats()["requests"] == 0
 
 
 def test_a_question_can_be_cancelled_at_any_moment(provider, transport):

@@ -9,11 +9,10 @@ from email.utils import formatdate
 
 import pytest
 from alpaca_openai import ChatOptions, CompletionOptions, alpaca_teachers
-from alpaca_openai.dialects import CHAT
 from alpaca_openai.headers import limits_in, retry_after_in
 from alpaca_openai.prices import PRICES, price_of
 from alpaca_openai.teacher import OpenAITeacher
-from openai_teachers import KEY, ask, environment, every_dialect  # noqa: F401
+from openai_teachers import KEY, ask, environment, every_dialect, fails, script  # noqa: F401
 
 from alpaca_core import BatchTeacher, ConfigError, Limits, MissingError, Request, Teacher, Usage
 
@@ -88,15 +87,37 @@ def test_finish_says_why_the_answer_ended(provider, options, fault, finish):
     assert reply.finish == finish and (reply.text == "") == (fault == "empty")
 
 
-@pytest.mark.parametrize("reason", ["abort", "error", "repetition"])
-def test_an_answer_that_was_broken_off_is_not_taken_for_whole(reason):
-    reply = {"choices": [{"message": {"content": "1. Instruction: Name"}, "finish_reason": reason}]}
-    assert CHAT.read(reply).finish == "length"
+def hear(options=ChatOptions, **choice):
+    """What the teacher makes of an answer with this choice."""
+    path = "/v1/completions" if options is CompletionOptions else "/v1/chat/completions"
+    with script({f"POST {path}": (200, {"choices": [choice]})}) as server:
+        return ask(server, options)[0]
 
 
-def test_of_an_answer_in_parts_the_text_is_read_and_not_the_thoughts():
-    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Oak."}]
-    assert CHAT.read({"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]}).text == "Oak."
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        *((reason, "stop") for reason in ("stop", "tool_calls", "eos", None)),
+        *((reason, "length") for reason in ("length", "abort", "error", "repetition")),
+    ],
+)
+def test_an_answer_that_the_server_gave_up_counts_as_cut_off(reason, finish):
+    assert hear(message={"content": "half an ans"}, finish_reason=reason).finish == finish
+    assert hear(CompletionOptions, text="half an ans", finish_reason=reason).finish == finish
+
+
+def test_an_answer_in_parts_is_one_text_without_its_thoughts():
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Let me see."}]}
+    parts = [thought, {"type": "text", "text": "1. "}, {"type": "text", "text": "Instruction:"}]
+    assert hear(message={"content": parts}).text == "1. Instruction:"
+    assert hear(message={"content": []}).text == ""
+
+
+@pytest.mark.parametrize("content", [{"text": "x"}, 3, [3], [{"type": "text"}], [{"type": "text", "text": 3}]])
+def test_an_answer_that_is_no_text_is_the_servers_trouble_and_may_have_been_paid(content):
+    for options, choice in ((ChatOptions, {"message": {"content": content}}), (CompletionOptions, {"text": content})):
+        error = fails(hear, options, **choice)
+        assert (error.kind, error.billed) == ("server", True)
 
 
 def test_a_refusal_is_a_reply_of_its_own_kind(provider):

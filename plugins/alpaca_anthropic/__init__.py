@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from alpaca_core import TeacherSpec, hookimpl
 
@@ -29,8 +30,19 @@ class MessagesOptions:
     )
 
     def __post_init__(self) -> None:
-        if self.base_url and not self.base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url must begin with http:// or https://, not {self.base_url!r}")
+        if self.base_url and (wrong := wrong_address(self.base_url)):
+            raise ValueError(f"base_url {wrong}")
+
+
+def wrong_address(url: str) -> str:
+    """What is wrong with ``url`` as the address of a server, "" if nothing is. What may be secret in it is not told."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "is no address"
+    if "@" in (parts.netloc or url) or parts.query:
+        return "must hold no name, password or query, which would be seen: a key belongs into ANTHROPIC_API_KEY"
+    return "" if parts.scheme in ("http", "https") else f"must begin with http:// or https://, not {url!r}"
 
 
 @hookimpl

@@ -22,7 +22,7 @@ _MENTIONS = {
 }
 _QUESTION = re.compile(r"(messages|system|model|stop_sequences)[.:\[]")  # errors that begin so are about the prompt
 _BETWEEN_TOOLS = re.compile(r"\b(use|send)\W.{0,40}\bbetween_tools\b", re.IGNORECASE)
-_OFFERED = re.compile(r"should be|must be|one of|supported (values|levels)", re.IGNORECASE)
+_OFFER = re.compile(r"\b(should|must) be\b", re.IGNORECASE)
 _LEVEL = re.compile(rf"\b({'|'.join(EFFORTS)})\b")
 
 
@@ -71,13 +71,18 @@ class Adaptation:
             if name == THINKING:
                 self._think_less("between_tools" if _BETWEEN_TOOLS.search(text) else None)
             elif name == EFFORT:
-                refused, *others = _LEVEL.findall(text) or [EFFORTS[0]]
-                if _OFFERED.search(text.partition(refused)[0]):  # it names only what the model takes
-                    refused, others = self._options.effort or EFFORTS[0], _LEVEL.findall(text)
-                self.learnt[EFFORT] = _nearest(refused, others)
+                self.learnt[EFFORT] = self._effort(text)
             else:
                 self.learnt[name] = int(match[1]) if name == LENGTH else None
         return bool(found)
+
+    def _effort(self, text: str) -> str | None:
+        """The effort to ask for after an error that names the refused one and then those that are taken, or, as a
+        check of types does, only the latter."""
+        if offer := _OFFER.search(text):
+            return _nearest(self._options.effort or "low", _LEVEL.findall(text, offer.end()))
+        refused, *others = _LEVEL.findall(text) or [""]
+        return _nearest(refused, others)
 
     def foresee(self, capabilities: Mapping[str, Any]) -> None:
         """Learn the same from ``capabilities``, as the provider's list of models gives them. Raises LookupError and

@@ -32,9 +32,17 @@ BYTES = 256_000_000  # in all of them: platform.claude.com/docs/en/build-with-cl
 PATH = "/v1/messages/batches"
 WAIT = anthropic.Timeout(600.0, connect=30.0)  # for each step of a call
 FIRST_POLL, LAST_POLL = 1.0, 60.0  # seconds
-# What an error in a batch would be by itself: platform.claude.com/docs/en/api/errors
-STATUS = {"authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404}
-STATUS |= {"request_too_large": 413, "rate_limit_error": 429, "api_error": 500, "overloaded_error": 529}
+# An error in a batch has a type alone; this is the status that it has elsewhere: platform.claude.com/docs/en/api/errors
+STATUS = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "overloaded_error": 529,
+}
 MARGIN = 300.0  # seconds by which a clock may have been put back since a batch was handed in
 
 
@@ -118,16 +126,12 @@ class Batches:
                 return failure
         if result["type"] != "errored":
             return None
-        problem = Problem.of(400, result["error"])
-        problem = replace(problem, status=STATUS.get(problem.type, 400))
+        problem = Problem.of(0, result["error"])
+        problem = replace(problem, status=STATUS.get(problem.type, 500))
         failure = explain_problem(problem, self._server.model, self._server.name)
-        if not isinstance(failure, Refusal):
-            return failure
-        told = f"{self._server.name}: {problem.text}"
-        # What the model does not take is learnt here, and the request is worth another try without it.
-        if problem.type == "invalid_request_error" and not self._adaptation.heed(problem.text):
-            return TeacherError("bad_request", told)
-        return TeacherError("server", told)
+        if isinstance(failure, Refusal) and self._adaptation.heed(problem.text):
+            return TeacherError("server", failure.message)  # another try says what the model takes
+        return failure
 
     async def _rows(self, batch: str) -> AsyncGenerator[dict[str, Any]]:
         """The results of a batch that has ended, as they come in: they may be many, and long."""

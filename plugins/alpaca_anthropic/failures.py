@@ -27,6 +27,8 @@ _TIMEOUTS = {"ServerTimeoutError", "TimeoutException"}
 # The request never left: nothing can have been billed.
 _NOT_SENT = {"ClientConnectorError", "ConnectionTimeoutError", "ClientHttpProxyError", "ConnectError", "ConnectTimeout"}
 _NOT_SENT |= {"InvalidURL", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"}
+# Python's own, which come up where a request is put together: the libraries have others for a malformed answer.
+_NOT_MADE = {ValueError, TypeError, UnicodeEncodeError}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,11 @@ def explain(error: Exception, model: str, server: str) -> TeacherError:
     sent = not names & _NOT_SENT
     if names & _TIMEOUTS:
         return TeacherError("timeout", f"{server} gave no answer in time.", billed=sent)
-    if type(cause) in (ValueError, TypeError):  # of the library that puts the request together: it never left
-        return TeacherError("bad_request", f"The request to {server} cannot be sent: {_short(str(cause))}")
+    if type(cause) in _NOT_MADE:
+        why = f"The request to {server} could not be put together: {_short(str(cause))}"
+        return TeacherError(
+            "bad_request", why, hint="Check the address (teacher.base_url, ANTHROPIC_BASE_URL) and the key."
+        )
     if not names & _BROKEN:
         return unreadable(server)
     why = _reason(cause) or _short(str(cause)) or type(cause).__name__

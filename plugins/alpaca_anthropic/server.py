@@ -16,6 +16,7 @@ from urllib.request import getproxies
 import anthropic
 import httpx2
 
+from alpaca_anthropic import wrong_address
 from alpaca_anthropic.failures import explain
 from alpaca_core import ConfigError, MissingError, TeacherError
 
@@ -35,7 +36,7 @@ class Server:
         self.url = (base_url or os.environ.get("ANTHROPIC_BASE_URL", "")).strip().rstrip("/").removesuffix("/v1")
         host = urlsplit(self.url).hostname
         self.is_own = not self.url or host == OWN_HOST
-        self.name = "Anthropic" if self.is_own else re.sub(r"//[^/]*@", "//", self.url).partition("?")[0]  # no secrets
+        self.name = "Anthropic" if self.is_own else re.sub(r"(?<=//)[^/]*@|[?#].*", "", self.url)  # nothing secret
         self.key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
         self.client = anthropic.AsyncAnthropic(
             api_key=self.key or "no-key",
@@ -49,13 +50,8 @@ class Server:
     def check(self) -> None:
         """Raises ConfigError for an address that is none, and MissingError when there is no key for Anthropic itself.
         A server of one's own may need none."""
-        if self.url and not self.url.startswith(("http://", "https://")):
-            raise ConfigError(f"ANTHROPIC_BASE_URL must begin with http:// or https://, not {self.name!r}.")
-        if "@" in urlsplit(self.url).netloc:
-            raise ConfigError(
-                f"The address {self.name} has a name or password in it, which is not sent.",
-                hint="Leave it out, and put the server's key into ANTHROPIC_API_KEY.",
-            )
+        if self.url and (wrong := wrong_address(self.url)):
+            raise ConfigError(f"ANTHROPIC_BASE_URL {wrong}.")
         if self.is_own and not self.key:
             raise MissingError(
                 "The teacher needs an Anthropic key, and ANTHROPIC_API_KEY is not set.",
@@ -70,7 +66,7 @@ class Server:
     async def describe(self) -> dict[str, Any]:
         """What the server says of the model; {} where it says nothing, or not at once.
 
-        Raises TeacherError when the key is refused, and where Anthropic itself does not know the model.
+        Raises TeacherError when the key is refused, or Anthropic itself does not know the model.
         """
         path = f"/v1/models/{quote(self.model, safe='')}"
         try:

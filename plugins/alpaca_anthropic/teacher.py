@@ -44,7 +44,7 @@ class AnthropicTeacher:
 
     async def prepare(self) -> list[str]:
         """The day on which the model is retired, if one is known. Also learns what the provider says that the model
-        does not take. Raises TeacherError for a bad key."""
+        does not take. Raises TeacherError for a bad key or a model that Anthropic does not know."""
         found = await self._server.describe()
         try:
             self._adaptation.foresee(found["capabilities"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from alpaca_core import TeacherSpec, hookimpl
 
@@ -52,8 +53,19 @@ def _check(temperature: float | None, top_p: float | None, base_url: str) -> Non
         raise ValueError(f"temperature must be 0 to 2, not {temperature}")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p must be above 0 and at most 1, not {top_p}")
-    if base_url and not base_url.startswith(("http://", "https://")):
-        raise ValueError(f"base_url must begin with http:// or https://, not {base_url!r}")
+    if base_url and (wrong := wrong_address(base_url)):
+        raise ValueError(f"base_url {wrong}")
+
+
+def wrong_address(url: str) -> str:
+    """What is wrong with ``url`` as the address of a server, "" if nothing is. What may be secret in it is not told."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "is no address"
+    if "@" in (parts.netloc or url) or parts.query:
+        return "must hold no name, password or query, which would be seen: a key belongs into OPENAI_API_KEY"
+    return "" if parts.scheme in ("http", "https") else f"must begin with http:// or https://, not {url!r}"
 
 
 @hookimpl

@@ -26,8 +26,9 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 class Adaptation:
     """Fits requests to what is known about the model.
 
-    ``learnt`` holds it by the parameter's name: the value that is sent in its place, at most that for a length, None
-    where it is left out, ``max_tokens`` where it goes by that older name. It may be put back in at a later start.
+    ``learnt`` holds it by the parameter's name: the value that is sent in its place, None where it is left out, the
+    most that is sent of a length, ``max_tokens`` where it goes by that older name. It may be put back in at a later
+    start.
     """
 
     def __init__(self) -> None:
@@ -42,10 +43,10 @@ class Adaptation:
         for name, value in body.items():
             if learnt.get(name) == OLDER.get(name, ""):
                 name = OLDER[name]
+            if name in learnt:
+                value = min(value, learnt[name] or value) if name in LENGTHS else learnt[name]
             if name in LENGTHS and value:
-                value = min(value, learnt.get(name) or value, self._rooms.get(k, value))
-            elif name in learnt:
-                value = learnt[name]
+                value = min(value, self._rooms.get(k, value))
             if value not in (None, []):
                 fitting[name] = value
         return fitting
@@ -55,9 +56,9 @@ class Adaptation:
     ) -> Completion:
         """``send`` what fits, and again what fits better whenever a Refusal teaches something.
 
-        One refused request at a time finds out what the model does not take. The others wait for it, so that each of
-        them is refused once, and not once for every parameter. How much room the context leaves for an answer concerns
-        one request alone: nobody waits for that.
+        One refused request at a time finds out all that there is to learn about the model. The others wait for it, so
+        that each of them is refused once, and not once for every parameter. How much room there is for an answer is a
+        matter of the one request, for which none waits.
         """
         while True:
             sent = self.fit(k, body)
@@ -65,9 +66,7 @@ class Adaptation:
                 return await send(sent)
             except Refusal as exc:
                 refusal = exc
-            if room_for_answer(refusal.problem):
-                if not self.heed(k, body, sent, refusal.problem):
-                    raise refusal
+            if self._shorten(k, body, sent, refusal.problem):
                 continue
             async with self._probing:
                 while self.fit(k, body) == sent:  # nobody has learnt anything for this one meanwhile
@@ -78,26 +77,35 @@ class Adaptation:
                         return await send(sent)
                     except Refusal as exc:
                         refusal = exc
-                        if room_for_answer(refusal.problem):
-                            self.heed(k, body, sent, refusal.problem)
-                            break
+                    self._shorten(k, body, sent, refusal.problem)
 
     def heed(self, k: int, body: Mapping[str, Any], sent: Mapping[str, Any], problem: Problem) -> bool:
         """Learn from ``problem``, which ``sent`` met. Whether there is something else to send now."""
-        room, longest = room_for_answer(problem), longest_answer(problem)
-        # The longest answer may go by another name, but is never left out: it bounds what a request can cost.
-        name = refused_parameter(problem, sent.keys() - QUESTION - (LENGTHS - OLDER.keys()))
+        name = _refused(sent, problem)
+        longest = longest_answer(problem)
+        if name.endswith("effort") and refuses_value(problem):
+            self.learnt[name] = _next_effort(sent[name], values_taken(problem))
+        elif name:
+            self.learnt[name] = OLDER.get(name)
+        elif longest:
+            self.learnt.update(dict.fromkeys(LENGTHS & sent.keys(), longest))
+        else:
+            return self._shorten(k, body, sent, problem)
+        return self.fit(k, body) != sent
+
+    def _shorten(self, k: int, body: Mapping[str, Any], sent: Mapping[str, Any], problem: Problem) -> bool:
+        """Learn how long the answer to request ``k`` may be, if that is the ``problem``. Whether it is, and less can be
+        asked for now."""
+        room = 0 if _refused(sent, problem) else room_for_answer(problem)
         if room:
             self._rooms[k] = min(room, self._rooms.get(k, room))
-        elif longest:
-            self.learnt.update({name: longest for name in LENGTHS & sent.keys()})
-        elif not name:
-            pass
-        elif name.endswith("effort") and refuses_value(problem):
-            self.learnt[name] = _next_effort(sent[name], values_taken(problem))
-        else:
-            self.learnt[name] = OLDER.get(name)
-        return self.fit(k, body) != sent
+        return bool(room) and self.fit(k, body) != sent
+
+
+def _refused(sent: Mapping[str, Any], problem: Problem) -> str:
+    """The parameter of ``sent`` that the model does not take, if that is the ``problem``. The longest answer may go by
+    an older name, but is never left out: it bounds what a request can cost."""
+    return refused_parameter(problem, sent.keys() - QUESTION - (LENGTHS - OLDER.keys()))
 
 
 def _next_effort(effort: str, taken: list[str]) -> str | None:

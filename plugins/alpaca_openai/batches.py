@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -117,8 +118,8 @@ class Batches:
                 with reading(self._server.name):
                     row = json.loads(line)
                     key, _, k = row["custom_id"].rpartition("-")
-                    ours = key == own.get("alpacakit", key)  # a server that keeps no metadata has one owner
-                    result = self._result(int(k), row, stop, sent) if ours else None
+                    is_own = key == own.get("alpacakit", key)  # not every server gives the metadata back
+                    result = self._result(int(k), row, stop, sent) if is_own else None
                 if result is not None:
                     yield int(k), result
 
@@ -144,8 +145,9 @@ class Batches:
             return failure
 
     def _example(self, k: int) -> dict[str, Any]:
-        """A body with all the parameters that this teacher ever sends, since a batch's own are not at hand any more."""
-        return self._dialect.body(self._options, Request(k=k, prompt="", stop=("",), schema={}))
+        """A body with all the parameters that this teacher ever sends, since a batch's own are not at hand any more. It
+        asks for more than any of those, so that whatever shortens an answer shortens this one."""
+        return self._dialect.body(self._options, Request(k=k, prompt="", stop=("",), schema={}, max_tokens=sys.maxsize))
 
     async def _lines(self, file: str) -> AsyncIterator[bytes]:
         """The lines of a file, as they come in: they may be many, and long. Only a newline ends one."""

@@ -10,7 +10,8 @@ from alpaca_core import Completion, Request, TeacherError, Usage
 from alpaca_openai import ChatOptions, CompletionOptions
 
 FINISHES = {"length": "length", "content_filter": "content_filter", "max_output_tokens": "length"}
-FINISHES |= {"abort": "length", "error": "length", "repetition": "length"}  # vLLM and gateways: broken off midway
+# What vLLM (v1/engine) and OpenRouter say of an answer that is unfinished, as one that was cut off.
+FINISHES |= {"abort": "length", "error": "length", "repetition": "length"}
 QUESTION = frozenset({"model", "messages", "instructions", "input", "prompt"})  # what every request must say
 
 
@@ -71,8 +72,8 @@ def _chat_body(options: ChatOptions, request: Request) -> dict[str, Any]:
 
 def _chat_completion(reply: Mapping[str, Any]) -> Completion:
     message = reply["choices"][0]["message"]
-    refusal, content = message.get("refusal"), message.get("content")
-    if isinstance(content, list):  # parts, as of a model that thinks aloud
+    content, refusal = message.get("content"), message.get("refusal")
+    if isinstance(content, list):  # as Mistral has it, whose thoughts are parts too
         content = "".join(part["text"] for part in content if part["type"] == "text")
     return _completion(reply, content or refusal or "", "refusal" if refusal else None)
 
@@ -98,7 +99,7 @@ def _completions_completion(reply: Mapping[str, Any]) -> Completion:
 
 def _completion(reply: Mapping[str, Any], text: Any, finish: Any = None) -> Completion:
     if not isinstance(text, str):
-        raise TypeError("an answer that is no text")
+        raise TypeError(f"an answer that is a {type(text).__name__}")
     return Completion(
         text=text,
         finish=finish or FINISHES.get(reply["choices"][0].get("finish_reason"), "stop"),

@@ -21,16 +21,25 @@ _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_activ
 _NOT_TAKEN = re.compile(
     r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted|invalid[ _](json[ _])?schema", re.I
 )
-# The same of a value, in the words of servers that check a request against a list of what they know.
-_NO_CHOICE = re.compile(r"input should be|must be one of|\bunavailable\b", re.I)
-_LIST = re.compile(r"supported values are|input should be|must be one of", re.I)  # before the values that are taken
-_CHOICES = ("effort", "format", "response_format")  # the parameters that have such lists
+# Other words for it, taken at their word only where the parameter can be left out without harm.
+_NOT_THIS = re.compile(r"input should be|must be one of|unavailable", re.IGNORECASE)
+_DISPENSABLE = re.compile(r"effort$|format$")
+_VALUES = re.compile(
+    r"(?:supported values are|input should be|must be one of):?\s*"
+    r"(['\"`]\w+['\"`](?:,?\s*(?:and|or)?\s*['\"`]\w+['\"`])*)",
+    re.IGNORECASE,
+)
+# OpenAI's words, Groq's, DeepSeek's.
+_LONGEST = re.compile(
+    r"at most (\d+) completion tokens|max_(?:completion_)?tokens`? must be less than or equal to `?(\d+)"
+    r"|valid range of max_tokens is \[\d+, ?(\d+)\]",
+    re.IGNORECASE,
+)
 _CONTEXT = re.compile(r"(?:maximum context length is|context length is only) (\d+)", re.IGNORECASE)
-_REQUESTED = re.compile(r"requested (\d+) output tokens", re.IGNORECASE)
-_LONGER_THAN_ALL = re.compile(r"max_model_len=\D{0,30}(\d+)")  # vLLM, of an answer that alone exceeds the context
-_LONGEST = re.compile(r"at most (\d+) (?:completion|output) tokens", re.IGNORECASE)
-LEAST_ROOM = 256  # tokens: below that it is not worth asking
 _PROMPT = re.compile(r"(\d+) in (?:your|the) (?:prompt|messages)|(\d+) (?:input|prompt) tokens", re.IGNORECASE)
+_ANSWER = re.compile(r"requested (\d+) output tokens", re.IGNORECASE)
+_ALL_CONTEXT = re.compile(r"cannot be greater than max_model_len=(?:max_total_tokens=)?(\d+)", re.IGNORECASE)
+LEAST_ROOM = 256  # tokens: less is not worth asking for
 # Names of the HTTP libraries' exceptions. aiohttp's are looked at before httpx2's, since its transport calls every
 # broken connection a ConnectTimeout.
 _BROKEN = {"ClientConnectionError", "ClientPayloadError", "ClientHttpProxyError", "InvalidURL", "RequestError"}
@@ -38,6 +47,8 @@ _TIMEOUTS = {"ServerTimeoutError", "TimeoutException"}
 # The request never left: nothing can have been billed.
 _NOT_SENT = {"ClientConnectorError", "ConnectionTimeoutError", "ClientHttpProxyError", "ConnectError", "ConnectTimeout"}
 _NOT_SENT |= {"InvalidURL", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"}
+# Python's own, which come up where a request is put together: the libraries have others for a malformed answer.
+_NOT_MADE = {ValueError, TypeError, UnicodeEncodeError}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +96,11 @@ def explain(error: Exception, model: str, server: str) -> TeacherError:
     sent = not names & _NOT_SENT
     if names & _TIMEOUTS:
         return TeacherError("timeout", f"{server} gave no answer in time.", billed=sent)
-    if type(cause) in (ValueError, TypeError):  # of the library that puts the request together: it never left
-        return TeacherError("bad_request", f"The request to {server} cannot be sent: {_short(str(cause))}")
+    if type(cause) in _NOT_MADE:
+        why = f"The request to {server} could not be put together: {_short(str(cause))}"
+        return TeacherError(
+            "bad_request", why, hint="Check the address (teacher.base_url, OPENAI_BASE_URL) and the key."
+        )
     if not names & _BROKEN:
         return unreadable(server)
     why = _reason(cause) or _short(str(cause).partition("<")[0].rstrip(": "))  # aiohttp's objects say no more
@@ -174,11 +188,11 @@ def refused_parameter(problem: Problem, sent: Iterable[str]) -> str:
     Names are dotted where parameters nest. A provider may name a part (``text.format.schema``), the whole
     (``reasoning``), or blot a piece out (``***.effort``).
     """
-    words = f"{problem.code} {problem.text} {problem.body}"
     names, param = sorted(sent), problem.param
+    words = f"{problem.code} {problem.text} {problem.body}"
     if not _NOT_TAKEN.search(words):
-        names = [name for name in names if name.endswith(_CHOICES)] if _NO_CHOICE.search(words) else []
-    if problem.status not in (400, 422) or not names:
+        names = [name for name in names if _DISPENSABLE.search(name) and _NOT_THIS.search(words)]
+    if problem.status not in (400, 422):
         return ""
     if re.split(r"[.\[]", param)[0] in QUESTION:
         return ""
@@ -187,7 +201,6 @@ def refused_parameter(problem: Problem, sent: Iterable[str]) -> str:
             return name
         if "." in param and param.rpartition(".")[2] == name.rpartition(".")[2]:
             return name
-    words = f"{problem.text} {problem.body}"
     for name in names:
         parts = "|".join(set(name.split(".")) - {"text"})  # which is also a kind of content
         if re.search(rf"\b{re.escape(name)}\b|['\"`]({parts})['\"`]", words):
@@ -197,37 +210,43 @@ def refused_parameter(problem: Problem, sent: Iterable[str]) -> str:
 
 def refuses_value(problem: Problem) -> bool:
     """Whether the parameter is known and only its value is not."""
-    words = problem.text.lower()
-    return problem.code == "unsupported_value" or "supported value" in words or bool(_LIST.search(words))
+    said_so = problem.code == "unsupported_value" or "supported value" in problem.text.lower()
+    return said_so or bool(values_taken(problem))
 
 
 def values_taken(problem: Problem) -> list[str]:
     """The values that the provider offers instead, if it names them."""
-    return re.findall(r"['\"`](\w+)['\"`]", (_LIST.split(problem.text, maxsplit=1)[1:] or [""])[0])
+    offered = _VALUES.search(problem.text) or _VALUES.search(problem.body)
+    return re.findall(r"['\"`](\w+)['\"`]", offered[1]) if offered else []
+
+
+def longest_answer(problem: Problem) -> int:
+    """The most tokens that this model ever writes, where the error says that more were asked for; else 0."""
+    longest = _LONGEST.search(problem.text) if problem.status in (400, 422) else None
+    return int(longest[1] or longest[2] or longest[3]) if longest else 0
 
 
 def room_for_answer(problem: Problem) -> int:
     """Tokens that the model's context leaves for an answer, where the error says that prompt and answer exceed it.
 
-    0 if it says nothing of the kind, or leaves next to none.
+    0 if it says nothing of the kind. vLLM counts no more of a prompt than the first token too many, and none
+    where the answer alone exceeds the context (its renderers/params.py). There half as long an answer is tried, down to
+    LEAST_ROOM.
     """
     if problem.status != 400:
         return 0
-    context, prompt = _CONTEXT.search(problem.text), _PROMPT.search(problem.text)
-    if context and prompt:
-        room, requested = int(context[1]) - int(prompt[1] or prompt[2]), _REQUESTED.search(problem.text)
-        if requested and room == int(requested[1]) - 1:
-            room = int(requested[1]) // 2  # vLLM stops counting the prompt where it has to: that was no measure of it
-    else:
-        whole = _LONGER_THAN_ALL.search(problem.text)
-        room = int(whole[1]) // 2 if whole else 0
-    return room if room >= LEAST_ROOM else 0
+    context, answer = _CONTEXT.search(problem.text), _ANSWER.search(problem.text)
+    prompt = _PROMPT.search(problem.text)
+    if alone := _ALL_CONTEXT.search(problem.text):
+        return _half(int(alone[1]))
+    if not context or not (prompt or answer):
+        return 0
+    room = max(0, int(context[1]) - int(prompt[1] or prompt[2])) if prompt else 0
+    return _half(int(answer[1])) if answer and (not prompt or room >= int(answer[1]) - 1) else room
 
 
-def longest_answer(problem: Problem) -> int:
-    """The most tokens that the model's answers may have, where the error says that more were asked for; or else 0."""
-    longest = _LONGEST.search(problem.text) if problem.status == 400 else None
-    return int(longest[1]) if longest else 0
+def _half(answer: int) -> int:
+    return answer // 2 if answer // 2 >= LEAST_ROOM else 0
 
 
 def without_keys(text: str) -> str:

@@ -18,6 +18,7 @@ import httpx2
 import openai
 
 from alpaca_core import ConfigError, MissingError, TeacherError
+from alpaca_openai import wrong_address
 from alpaca_openai.failures import explain, lacks_scope
 
 OWN_HOST = "api.openai.com"
@@ -35,26 +36,21 @@ class Server:
         self.url = base_url or os.environ.get("OPENAI_BASE_URL", "").strip()
         host = urlsplit(self.url).hostname
         self.is_own = not self.url or host == OWN_HOST
-        self.name = "OpenAI" if self.is_own else re.sub(r"//[^/]*@", "//", self.url).partition("?")[0]  # no secrets
+        self.name = "OpenAI" if self.is_own else re.sub(r"(?<=//)[^/]*@|[?#].*", "", self.url)  # nothing secret
         self.key = os.environ.get("OPENAI_API_KEY", "").strip()
         self.client = openai.AsyncOpenAI(
             api_key=self.key or "no-key",
-            base_url=self.url or f"https://{OWN_HOST}/v1",
+            base_url=self.url or f"https://{OWN_HOST}/v1",  # the SDK would take an empty OPENAI_BASE_URL
             max_retries=0,
             timeout=openai.Timeout(None, connect=30.0),
             http_client=_http_client(),
         )
 
     def check(self) -> None:
-        """Raises ConfigError for an address that is none or holds a password, and MissingError when there is no key
-        for OpenAI itself. A server of one's own may need none."""
-        if self.url and not self.url.startswith(("http://", "https://")):
-            raise ConfigError(f"OPENAI_BASE_URL must begin with http:// or https://, not {self.name!r}.")
-        if "@" in urlsplit(self.url).netloc:
-            raise ConfigError(
-                f"The address {self.name} has a name or password in it, which is not sent.",
-                hint="Leave it out, and put the server's key into OPENAI_API_KEY.",
-            )
+        """Raises ConfigError for an address that is none, and MissingError when there is no key for OpenAI itself. A
+        server of one's own may need none."""
+        if self.url and (wrong := wrong_address(self.url)):
+            raise ConfigError(f"OPENAI_BASE_URL {wrong}.")
         if self.is_own and not self.key:
             raise MissingError(
                 "The teacher needs an OpenAI key, and OPENAI_API_KEY is not set.",

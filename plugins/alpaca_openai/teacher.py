@@ -37,8 +37,8 @@ class OpenAITeacher:
         self.learnt = self._adaptation.learnt
 
     def check(self) -> None:
-        """Raises ConfigError for a model that OpenAI has shut down or an address that is none, and MissingError
-        without a key for OpenAI."""
+        """Raises ConfigError for a model that OpenAI has shut down or an address that is none, and MissingError without
+        a key for OpenAI."""
         if self._server.is_own and self._options.model.startswith("text-"):
             raise ConfigError(
                 f"OpenAI shut {self._options.model} down on 2024-01-04; it cannot be asked there any more.",

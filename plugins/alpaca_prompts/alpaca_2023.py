@@ -16,6 +16,7 @@ from alpaca_core import Candidate, Completion, ConfigError, Example, Request, Se
 from alpaca_prompts import Alpaca2023Options
 from alpaca_prompts.parse import parse_list
 from alpaca_prompts.render import numbered
+from alpaca_prompts.thoughts import after_thoughts
 
 HEADER = """\
 Below is the beginning of a list of {items} varied tasks for a text-only assistant. Continue it to the end in the same \
@@ -63,8 +64,8 @@ class Alpaca2023:
         )
 
     def parse(self, request: Request, reply: Completion) -> Iterable[Candidate | Unparsed]:
-        """See ``alpaca_prompts.parse.parse_list``."""
-        return parse_list(request, reply)
+        """See ``alpaca_prompts.parse.parse_list`` and ``alpaca_prompts.thoughts.after_thoughts``."""
+        return after_thoughts(parse_list, request, reply)
 
 
 def _read(path: str) -> str:

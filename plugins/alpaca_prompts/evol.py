@@ -57,16 +57,17 @@ words, never a placeholder. Where the instruction says it all, the input is {no_
 
 # Words of the request that a new task has no use for: an instruction that has them means what its reader cannot see.
 _LEAK = re.compile(
-    r"\b(?:the|this|that|your) (?:original|initial|base|rewritten) (?:task|prompt|instruction)\b"
+    r"\b(?:the|this|that|your) (?:original|initial|base|rewritten) (?:tasks?|prompts?|instruction)\b"
     r"|\bbasis \d+\b"
     r"|\A(?:new task|direction|basis|harder|deeper|more concrete|longer thought|richer material|rarer)\s?:"
     r"|#\s{0,3}(?:given|rewritten|created|new|original) prompt\s{0,3}#",
     re.IGNORECASE,
 )
-_GIVEN = re.compile(r"\bthe (?:given|previous|above) (?:task|prompt|instruction)s?\b", re.IGNORECASE)  # is it an input?
+# Is there an input that it may mean?
+_GIVEN = re.compile(r"\bthe (?:given|previous|above|original|rewritten) (?:task|prompt|instruction)s?\b", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"(?:i['’]?m (?:very )?sorry|i am (?:very )?sorry|sorry|i apologi[sz]e|unfortunately)\b[^.\n]{0,80}?"
-    r"\bi(?:['’]m| am)? (?:can['’]t|can ?not|unable to|not able to|won['’]t)\b[^.\n]{0,20}"
+    r"\bi(?:['’]m| am)? (?:\w{1,12} )?(?:can['’]t|can ?not|unable to|not able to|won['’]t)\b[^.\n]{0,20}"
     r"\b(?:help|assist|provide|fulfil|complete|answer|comply|create|write|do that)"
     r"|(?:i['’]m sorry[,.]? (?:but )?)?as an ai\b",
     re.IGNORECASE,

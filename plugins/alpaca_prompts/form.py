@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from alpaca_core import Candidate, Completion, Request, Unparsed
 from alpaca_prompts.json_form import SCHEMA, first_object, parse_json
 from alpaca_prompts.parse import first_header, parse_list
+from alpaca_prompts.thoughts import after_thoughts
 
 LIST = """
 Use exactly this form for every task, with a line of ### between tasks and nothing before or after the list:
@@ -38,8 +39,6 @@ ENGLISH = "Write in English, unless a task is about another language."
 OTHER = """\
 Write every instruction, input and output in {language}, whatever the language of the examples, unless a task is about \
 another language. Only the names of the fields stay as they are below."""
-
-_THOUGHTS = re.compile(r"\s*<think>", re.IGNORECASE)
 
 
 class Options(Protocol):
@@ -88,10 +87,13 @@ def ask(k: int, options: Options, prompt: str, max_tokens: int = 3072) -> Reques
 def parse(request: Request, reply: Completion) -> Iterator[Candidate | Unparsed]:
     """The tasks in ``reply``, in the form that it has, whichever was asked for. Never raises.
 
-    See ``parse.parse_list`` and ``json_form.parse_json``. What begins first tells the form; a reply that goes on with
-    a numbered list begins with no header, so there any numbered header makes it a list.
+    See ``parse.parse_list``, ``json_form.parse_json`` and ``thoughts.after_thoughts``. What begins first tells the
+    form; a reply that goes on with a numbered list begins with no header, so there any numbered header makes it a list.
     """
-    reply = _without_thoughts(reply)
+    return after_thoughts(_parse, request, reply)
+
+
+def _parse(request: Request, reply: Completion) -> Iterator[Candidate | Unparsed]:
     begin = first_object(reply.text)
     if request.schema is None:
         is_list = begin < 0 or first_header(reply.text) >= 0
@@ -100,15 +102,6 @@ def parse(request: Request, reply: Completion) -> Iterator[Candidate | Unparsed]
     if header >= 0 and (begin < 0 or header < begin):
         return parse_list(replace(request, prefix=LIST_PREFIX), reply)
     return parse_json(request, reply)
-
-
-def _without_thoughts(reply: Completion) -> Completion:
-    """``reply`` without the thoughts that some models write before their answer: drafts in them are no tasks. One that
-    thinks to its end has no answer."""
-    if not (begun := _THOUGHTS.match(reply.text)):
-        return reply
-    thoughts, closed, answer = reply.text.partition("</think>")
-    return replace(reply, text=answer) if closed else replace(reply, text=begun[0], finish="length")
 
 
 def is_english(language: str) -> bool:
