@@ -410,6 +410,24 @@ def test_a_question_that_is_refused_for_good_leaves_its_row_kept_and_flagged(pro
     assert said["kept"] and "no score: not judged, bad_request: " in said["flags"][0]
 
 
+def test_a_question_that_always_fails_is_given_up_while_others_succeed(provider, tmp_path):
+    server = provider(latency=0.2)
+    draw, poisoned = server.draw, []
+
+    def draw_poison(name):
+        if len(server.seen) == 3 and not poisoned:
+            poisoned.append(name)
+        return "server" if name in poisoned else draw(name)
+
+    server.draw = draw_poison
+    write(tmp_path, rows(40))
+    settings = ("--set", "generation.attempts=2", "--concurrency", "4", "--verdicts", "all.jsonl")
+    report = json.loads(filtered(server, tmp_path, *settings).stdout)
+    assert (report["selection"]["failed"], report["selection"]["replies"]) == (1, 39)
+    said = [row for row in lines(tmp_path / "all.jsonl") if "not judged, server: " in "".join(row["flags"])]
+    assert len(said) == 1 and said[0]["kept"]
+
+
 @pytest.mark.parametrize(("fault", "code"), [("auth", 3), ("not_found", 2), ("quota", 4)])
 def test_what_no_retry_can_mend_costs_one_request_and_writes_nothing(provider, tmp_path, fault, code):
     server = provider(faults={fault: 1.0})
