@@ -46,6 +46,7 @@ _OBJECT = re.compile(
 _IN_A_FIELD = re.compile(r'"(?:instruction|input|output)"\s*:\s*\[?\s*\Z', re.IGNORECASE)
 _FENCE = re.compile(r"```\w{0,20}")
 _KEY = re.compile(r'"\w{1,40}"\s{0,9}:\s{0,9}(?:\[\s{0,40}\][\s}]{0,40}|[\[{]?\s{0,40})\Z')
+_ESCAPED = re.compile(r"\\.")
 _MARKS = " \t\r\n,[]{}"
 
 # Numbers are not turned into numbers: a row has texts only, and one of 5,000 digits would raise.
@@ -77,7 +78,7 @@ def parse_json(request: Request, reply: Completion) -> Iterator[Candidate | Unpa
         if begin < end:
             continue
         yield from stray(_bare(text[end:begin]))
-        fields, end, reason = _decoded(text, begins, place)
+        fields, end, reason = _decoded(text, begins, place, cut)
         if fields is not None:
             item = _task(fields, number)
         else:
@@ -105,7 +106,7 @@ def _beginnings(text: str) -> Iterator[int]:
             yield match.start()
 
 
-def _decoded(text: str, begins: Sequence[int], place: int) -> tuple[list[tuple[str, Any]] | None, int, str]:
+def _decoded(text: str, begins: Sequence[int], place: int, cut: bool) -> tuple[list[tuple[str, Any]] | None, int, str]:
     """The names and values of the object at ``begins[place]``, or None; where it ends; and what is wrong with it.
 
     What is valid as far as a later beginning has that one as a part of itself, so no stretch is looked at again: the
@@ -117,7 +118,12 @@ def _decoded(text: str, begins: Sequence[int], place: int) -> tuple[list[tuple[s
         part = text[begin : begin + size]
         try:
             fields, length = _DECODER.raw_decode(part)
-            return fields, begin + length, ""
+            end = begin + length
+            behind = _behind(text, begins, end)
+            odd = _ESCAPED.sub("", behind).count('"') % 2  # a mark too many: a brace in a text was taken for the end
+            if odd and not (cut and end + len(behind) == len(text)):
+                return None, end + len(behind), "damaged"
+            return fields, end, ""
         except RecursionError:
             return None, len(text), "damaged"
         except json.JSONDecodeError as exc:
@@ -132,6 +138,13 @@ def _decoded(text: str, begins: Sequence[int], place: int) -> tuple[list[tuple[s
         following -= 1
     end = begins[following] if following < len(begins) else len(text)
     return None, end, "cut off" if wrong >= len(text.rstrip()) else "damaged"
+
+
+def _behind(text: str, begins: Sequence[int], end: int) -> str:
+    """What follows ``end`` on its line, before the next task."""
+    following = bisect_left(begins, end)
+    rest = text[end : begins[following] if following < len(begins) else len(text)]
+    return rest.partition("\n")[0]
 
 
 def _task(fields: list[tuple[str, Any]], number: int) -> Candidate | str:
