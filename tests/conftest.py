@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-settings.register_profile("alpacakit", deadline=None)  # a busy machine is no bug
+# No deadline: a busy machine is no bug. The same examples at every run; new ones with --hypothesis-profile=wild.
+settings.register_profile("alpacakit", deadline=None, derandomize=True)
+settings.register_profile("wild", deadline=None, max_examples=1000)
 settings.load_profile("alpacakit")
 
 

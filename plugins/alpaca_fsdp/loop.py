@@ -1,4 +1,4 @@
-"""Training, from the data to the saved model."""
+"""The loop over optimizer steps."""
 
 # ruff: noqa: TID253 - loaded by the worker only
 
@@ -14,89 +14,11 @@ from typing import Any
 
 import torch
 
-from alpaca_core import AlpacaError, TrainResult
-from alpaca_fsdp import checkpoint, data, export, losses, optimizer, rows, student
-from alpaca_fsdp.examples import Order, Tokens, tokenize
-from alpaca_fsdp.job import Job
+from alpaca_core import AlpacaError
+from alpaca_fsdp import checkpoint, losses, optimizer, rows
+from alpaca_fsdp.examples import Order, Tokens
 from alpaca_fsdp.options import LocalOptions
-from alpaca_fsdp.world import Launcher, World, hold
-
-
-def run(job: Job, launcher: Launcher) -> None:
-    """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last."""
-    from accelerate.utils import set_seed
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    world = World.join(job.sharded, job.options.device)
-    if world.first:
-        hold(job.out / ".training.lock")
-    set_seed(job.seed)
-    template = data.load_template(job.template, dict(job.template_options))
-    examples = data.read(job.data)
-    if world.first and isinstance(job.base, Path):
-        student.make(job, examples, template)
-    world.wait()
-    model, words = student.load(job.base)
-    tokens, too_long = tokenize(examples, template, words, job.options.max_length)
-    if too_long:
-        world.emit("note", message=f"{len(too_long)} of {len(examples)} examples have no room for a response: left out")
-    parameters = model.num_parameters()
-    dtype = _dtype(job.options, world)
-    model, fact = _place(model, world, dtype)
-    model.train()
-    training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype)
-    world.emit(
-        "ready",
-        steps=training.steps,
-        message=f"{fact} · {training.layout.name} · {world.device.type} {str(dtype).removeprefix('torch.')}",
-    )
-
-    finished = training.run(job.checkpoints, launcher)
-    if not finished:
-        world.emit("stopped", step=training.step)
-        return world.leave()
-    result = TrainResult(
-        model=job.model,
-        base=str(job.base),
-        strategy="fsdp2" if job.sharded else "single",
-        world_size=world.size,
-        steps=training.step,
-        tokens=training.progress.tokens,
-        final_loss=training.progress.loss,
-        seconds=round(training.progress.seconds, 3),
-        parameters=parameters,
-    )
-    export.save(job, model, words, template, result, len(examples), world)
-    world.emit("saved", step=training.step, message=str(job.model))
-    world.emit("result", **dict(asdict(result), model=str(job.model)))
-    world.leave()
-
-
-def _dtype(options: LocalOptions, world: World) -> torch.dtype:
-    if options.dtype == "auto":
-        return torch.bfloat16 if world.device.type == "cuda" else torch.float32
-    return getattr(torch, options.dtype)
-
-
-def _place(model: Any, world: World, dtype: torch.dtype) -> tuple[Any, str]:
-    """The model on its device, sharded if there is a process group, and the line of fact about it."""
-    if not world.sharded:
-        return model.to(world.device), "single process"
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-
-    # Gradients are summed in float32 and weights stay float32, whatever the arithmetic is done in.
-    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
-    whole = model.num_parameters()
-    mesh = init_device_mesh(world.device.type, (world.size,))
-    for layer in student.layers(model):
-        fully_shard(layer, mesh=mesh, mp_policy=policy)
-    fully_shard(model, mesh=mesh, mp_policy=policy)
-    model.to(world.device)  # buffers, which are not sharded
-    count = sum(isinstance(module, FSDPModule) for module in model.modules())
-    here = sum(parameter.to_local().numel() for parameter in model.parameters())
-    return model, f"sharded: {count} FSDPModule x {world.size} · {here:,} of {whole:,} parameters in the first process"
+from alpaca_fsdp.world import Launcher, World
 
 
 @dataclass(frozen=True)

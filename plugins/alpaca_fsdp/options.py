@@ -15,6 +15,7 @@ class LocalOptions:
     """Defaults are the published Alpaca recipe. Those set to None follow the student, because what suits seven billion
     trained parameters teaches a new million nothing: see ``student.RECIPES``."""
 
+    preset: str = option("", "named sets of options, with commas between: what is set here wins over them")
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where to train: auto takes a GPU if there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = option(
         "auto", "arithmetic of the model: auto is bfloat16 on a GPU and float32 on a CPU; weights stay float32"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from alpaca_core import ConfigError
 from alpaca_fsdp.options import LocalOptions
 
 
@@ -36,10 +37,24 @@ RECIPES = {
     "new:small": {"learning_rate": 1e-3, "schedule": "cosine", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
 }
 
+# Sets of options by name, for ``trainer.preset``. They fill in what is None.
+PRESETS: dict[str, dict[str, Any]] = {}
+
 Options = TypeVar("Options", bound=LocalOptions)
 
 
 def resolved(options: Options, student: str) -> Options:
-    """``options`` with every None filled in as ``student`` needs it."""
-    recipe = RECIPES.get(student, PUBLISHED)
+    """``options`` with every None filled in: as the first preset that does so says, or else as ``student`` needs it."""
+    recipe = dict(RECIPES.get(student, PUBLISHED))
+    for name in reversed(presets(options.preset)):
+        recipe |= PRESETS[name]
     return replace(options, **{name: v for name, v in recipe.items() if getattr(options, name) is None})
+
+
+def presets(text: str) -> list[str]:
+    """The names in ``trainer.preset``. Raises ConfigError for one that does not exist."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in PRESETS:
+            raise ConfigError(f"There is no preset {name!r}.", hint=f"Presets are {', '.join(PRESETS)}.")
+    return names

@@ -18,9 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     job = jobs.load(parser.parse_args(arguments).job)
     launcher = worlds.Launcher()
     try:
-        from alpaca_fsdp import loop
+        from alpaca_fsdp import run
 
-        loop.run(job, launcher)
+        run.run(job, launcher)
     except AlpacaError as error:
         worlds.emit_error(error)
         return 1
