@@ -63,6 +63,10 @@ def message(events, kind: str = "ready") -> str:
     return next(event.message for event in events if event.kind == kind)
 
 
+def notes(events) -> str:
+    return "\n".join(event.message for event in events if event.kind == "note")
+
+
 def student_folder(folder: Path, config, data: Path) -> Path:
     """A random model of ``config`` (its vocabulary is set here) with a tokenizer trained on ``data``."""
     import torch

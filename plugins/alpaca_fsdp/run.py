@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from alpaca_core import TrainResult
-from alpaca_fsdp import data, export, placement, student
+from alpaca_core import Stopped, TrainResult
+from alpaca_fsdp import data, export, placement, probe, student
 from alpaca_fsdp.examples import tokenize
 from alpaca_fsdp.job import Job
 from alpaca_fsdp.loop import Training
@@ -14,12 +14,14 @@ from alpaca_fsdp.world import Launcher, World, hold
 
 
 def run(job: Job, launcher: Launcher) -> None:
-    """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last."""
+    """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last.
+    Raises Stopped when it ended before its last step, as asked, with a checkpoint."""
     from accelerate.utils import set_seed
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     world = World.join(job.sharded, job.options.device)
+    probe.exchange(world)
     if world.first:
         hold(job.out / ".training.lock")
     set_seed(job.seed)
@@ -46,7 +48,8 @@ def run(job: Job, launcher: Launcher) -> None:
     finished = training.run(job.checkpoints, launcher)
     if not finished:
         world.emit("stopped", step=training.step)
-        return world.leave()
+        world.leave()
+        raise Stopped(f"Training stopped after step {training.step}, with a checkpoint.")
     result = TrainResult(
         model=job.model,
         base=str(job.base),
