@@ -100,37 +100,62 @@ LAUNCH = """
 import sys, training
 from pathlib import Path
 def watch(event):
-    print(event.kind, event.step, flush=True)
+    print(event.kind, event.step, event.message, flush=True)
 training.train(training.job(Path(sys.argv[1]), Path(sys.argv[2]), fsdp=True, max_steps=10**6, save_steps=3), watch)
 """
 
 
-def test_no_worker_outlives_a_killed_launcher_and_the_next_one_goes_on(data, tmp_path):
-    out = tmp_path / "out"
-    launcher = training.in_background(LAUNCH, data, out)
+def kill_launcher(launcher, torchrun, worker):
+    launcher.kill()
+
+
+def kill_torchrun(launcher, torchrun, worker):
+    os.kill(torchrun, signal.SIGKILL)
+
+
+def kill_worker(launcher, torchrun, worker):
+    os.kill(worker, signal.SIGKILL)
+
+
+def close_terminal(launcher, torchrun, worker):
+    launcher.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory):
+    """The folder of one training that dies in several ways."""
+    return tmp_path_factory.mktemp("disturbed") / "out"
+
+
+@pytest.mark.parametrize("dies", [kill_launcher, kill_torchrun, kill_worker, close_terminal])
+def test_whoever_dies_no_process_is_left_nothing_is_written_and_the_next_one_goes_on(data, disturbed, dies):
+    launcher = (training.in_terminal if dies is close_terminal else training.in_background)(LAUNCH, data, disturbed)
+    said = []
     for line in launcher.stdout:
+        said.append(line)
         if line.startswith("checkpoint"):
             break
-    workers = training.processes_naming(str(out / "checkpoints"))
-    assert len(workers) == 3  # torchrun and two workers
-    with pytest.raises(ConfigError, match="Another training"):
-        training.train(training.job(data, out, fsdp=True, max_steps=10**6, save_steps=3))
-    launcher.kill()
-    launcher.wait()
-
-    class Seen(Exception):
-        pass
-
-    def watch(event):
-        if event.kind == "note" and "going on after step" in event.message:
-            raise Seen
-
-    with pytest.raises(Seen):
-        training.train(training.job(data, out, fsdp=True, max_steps=10**6, save_steps=3), watch)
-    deadline = time.monotonic() + 20
-    while training.processes_naming(str(out / "checkpoints")) and time.monotonic() < deadline:
+    if dies is not kill_launcher:  # it is the first
+        assert any("going on after step" in line for line in said)
+    processes = training.processes_naming(str(disturbed / "checkpoints"))
+    assert len(processes) == 3  # torchrun and two workers
+    if dies is kill_launcher:
+        with pytest.raises(ConfigError, match="Another training"):
+            training.train(training.job(data, disturbed, fsdp=True, max_steps=10**6, save_steps=3))
+    dies(launcher, *sorted(processes)[:2])
+    launcher.wait(timeout=60)
+    deadline = time.monotonic() + 40
+    while training.processes_naming(str(disturbed / "checkpoints")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert training.processes_naming(str(out / "checkpoints")) == []
+    assert training.processes_naming(str(disturbed / "checkpoints")) == []
+
+    def written():
+        return {path: path.stat().st_mtime_ns for path in disturbed.rglob("*")}
+
+    before = written()
+    assert any(path.name == "facts.json" for path in before)
+    time.sleep(1)
+    assert written() == before
 
 
 def test_another_architecture_is_sharded_by_its_own_layers(data, tmp_path):
