@@ -4,7 +4,7 @@
 
 An undisturbed training (FSDP2 over gloo on the CPU, a checkpoint every five steps) gives the weights to reach. Then the
 same training is started again and again, and its launcher killed (SIGKILL) at a random moment: a quarter of the times
-while it starts, else while it trains, writes checkpoints or saves the model. After each kill no process may be left, and
+while it starts, else while it trains, writes checkpoints or saves the model. After each kill no process may be left and
 nothing may be written any more. The last start ends undisturbed, and its weights must be those of the undisturbed
 training, bit for bit. At the end a training goes from two processes to one and back to two.
 """
