@@ -26,31 +26,46 @@ def save(
 ) -> None:
     """Write the model beside ``job.model``, read it back, then give it its name. The first process writes; the others
     only help to gather. Raises AlpacaError when what was written does not read back the same."""
-    draft = job.model.with_name("model.tmp")
+    folder = draft(job.model)
     if world.first:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-    weights(draft, model, world)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    weights(folder, model, world)
     if world.first:
-        facts = {
-            "student": job.student,
-            "rows": rows,
-            "template": job.template,
-            "seed": job.seed,
-            "steps": result.steps,
-            "tokens": result.tokens,
-            "final_loss": result.final_loss,
-        }
-        if job.notice:
-            facts["notice"] = job.notice
-        _configure(draft, model, words, facts)
-        words.chat_template = template.jinja
-        words.save_pretrained(draft)
-        (draft / "README.md").write_text(_card(job, result, rows), encoding="utf-8")
-        write_json(draft / STAMP, {"identity": dict(job.identity), "facts": facts, "result": asdict(result)})
-        _load(draft)
-        durable.publish(draft, job.model)
+        _configure(folder, model, words, _facts(job, result, rows))
+        describe(folder, job, words, template, result, rows)
+        _load(folder)
+        durable.publish(folder, job.model)
     world.wait()
+
+
+def draft(place: Path) -> Path:
+    """Where what will be ``place`` is written."""
+    return place.with_name(place.name + ".tmp")
+
+
+def describe(folder: Path, job: Job, words: Any, template: ChatTemplate, result: TrainResult, rows: int) -> None:
+    """Add the tokenizer, the card and the stamp to ``folder``."""
+    words.chat_template = template.jinja
+    words.save_pretrained(folder)
+    (folder / "README.md").write_text(_card(job, result, rows), encoding="utf-8")
+    facts = _facts(job, result, rows)
+    write_json(folder / STAMP, {"identity": dict(job.identity), "facts": facts, "result": asdict(result)})
+
+
+def _facts(job: Job, result: TrainResult, rows: int) -> dict[str, Any]:
+    facts = {
+        "student": job.student,
+        "rows": rows,
+        "template": job.template,
+        "seed": job.seed,
+        "steps": result.steps,
+        "tokens": result.tokens,
+        "final_loss": result.final_loss,
+    }
+    if job.notice:
+        facts["notice"] = job.notice
+    return facts
 
 
 def weights(folder: Path, model: Any, world: World, limit: int = shards.LIMIT) -> None:
