@@ -7,6 +7,7 @@ import time
 
 import pytest
 import training
+from alpaca_fsdp.trainer import FsdpTrainer
 
 from alpaca_core import ConfigError, Stopped
 
@@ -143,6 +144,7 @@ def test_whoever_dies_no_process_is_left_nothing_is_written_and_the_next_one_goe
         with pytest.raises(ConfigError, match="Another training"):
             training.train(training.job(data, disturbed, fsdp=True, max_steps=10**6, save_steps=3))
     dies(launcher, *sorted(processes)[:2])
+    launcher.stdout.close()
     launcher.wait(timeout=60)
     deadline = time.monotonic() + 40
     while training.processes_naming(str(disturbed / "checkpoints")) and time.monotonic() < deadline:
@@ -156,6 +158,23 @@ def test_whoever_dies_no_process_is_left_nothing_is_written_and_the_next_one_goe
     assert any(path.name == "facts.json" for path in before)
     time.sleep(1)
     assert written() == before
+
+
+def test_a_torchrun_started_by_hand_saves_when_it_gets_a_signal(data, tmp_path):
+    from alpaca_fsdp import job as jobs
+
+    job = training.job(data, tmp_path, fsdp=True, max_steps=10**6)
+    decided = jobs.decide(job, sharded=True)
+    decided.checkpoints.mkdir()
+    jobs.write(decided, decided.checkpoints / "job.json")
+    process = training.started(FsdpTrainer(job.options).plan(job))
+    for line in process.stdout:
+        if '"kind": "step"' in line:
+            break
+    process.terminate()
+    said = process.communicate(timeout=60)[0]
+    assert '"kind": "stopped"' in said and len(list(decided.checkpoints.glob("step-*/facts.json"))) == 1
+    assert training.processes_naming(str(decided.checkpoints)) == []
 
 
 def test_another_architecture_is_sharded_by_its_own_layers(data, tmp_path):

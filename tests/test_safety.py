@@ -411,7 +411,7 @@ def test_a_config_that_disagrees_with_the_tokenizer_is_told(student):
 
     words, config = AutoTokenizer.from_pretrained(student), AutoConfig.from_pretrained(student)
     config.eos_token_id, config.bos_token_id = 77, words.bos_token_id
-    (note,) = soundness.check_words(words, config, "it")
+    (note,) = soundness.differences(words, config)
     assert note.startswith("eos_token_id is 77 in the model's config")
 
 
@@ -488,10 +488,12 @@ def used():
     lines = dict(line.split(":") for line in open("/proc/self/status"))
     return int(lines["RssAnon"].split()[0]) * 1024
 
-model = LlamaForCausalLM(LlamaConfig(hidden_size=1024, intermediate_size=4096, num_hidden_layers=6,
-                                     num_attention_heads=8, vocab_size=64)).to(torch.bfloat16).float()
-small = torch.nn.Linear(2, 2)
-small._keys_to_ignore_on_save = None
+with torch.device("meta"):
+    model = LlamaForCausalLM(LlamaConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=6,
+                                         num_attention_heads=8, vocab_size=64))
+model.to_empty(device="cpu")
+for parameter in model.parameters():
+    parameter.data.fill_(1)
 folder = Path(sys.argv[1])
 before, highest, done = used(), 0, False
 def watch():
@@ -501,7 +503,7 @@ def watch():
         time.sleep(0.0005)
 thread = threading.Thread(target=watch)
 thread.start()
-export.weights(folder, model, World(0, 1, torch.device("cpu"), False), limit=10**8)
+export.weights(folder, model, World(0, 1, torch.device("cpu"), False), limit=5 * 10**7)
 done = True
 thread.join()
 print(sum(p.nbytes for p in model.parameters()), max(p.nbytes for p in model.parameters()), highest - before)
@@ -512,8 +514,8 @@ print(sum(p.nbytes for p in model.parameters()), max(p.nbytes for p in model.par
 def test_saving_takes_the_memory_of_a_weight_and_not_of_the_model(tmp_path):
     done = subprocess.run([sys.executable, "-c", MEMORY, tmp_path], capture_output=True, text=True, check=True)
     model, largest, more = map(int, done.stdout.split())
-    assert model > 20 * largest and len(list(tmp_path.glob("*.safetensors"))) > 3
-    assert more < 2 * largest + 40e6  # twice the largest, and what the libraries take
+    assert model > 4 * (2 * largest + 30e6) and len(list(tmp_path.glob("*.safetensors"))) > 3
+    assert more < 2 * largest + 30e6  # and what the libraries take
 
 
 # Processes
@@ -567,7 +569,7 @@ def test_two_signals_at_once_are_one_and_a_later_one_ends_at_once(monkeypatch):
 
 
 def test_a_first_step_that_is_broken_writes_no_checkpoint(student, tmp_path, alone, notes):
-    """In a training of one process: a student whose weights are damaged is told by its first loss."""
+    """A student whose weights are damaged is told by its first loss, in a training of one process."""
     from alpaca_fsdp import job as jobs
     from alpaca_fsdp import loop
     from alpaca_fsdp.data import load_template, read

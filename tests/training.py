@@ -111,6 +111,12 @@ def in_background(code: str, *arguments: Path) -> subprocess.Popen:
     )
 
 
+def started(plan) -> subprocess.Popen:
+    """The command of ``plan``, run as a user would who pasted it."""
+    environment = {**_environment(), **plan.env}
+    return subprocess.Popen(plan.argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 def in_terminal(code: str, *arguments: Path) -> subprocess.Popen:
     """The same in a terminal of its own, which closes with ``stdout``."""
     import pty

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from alpaca_core import Stopped, TrainResult
-from alpaca_fsdp import data, export, placement, probe, student
+from alpaca_fsdp import data, export, placement, probe, soundness, student
 from alpaca_fsdp.examples import tokenize
 from alpaca_fsdp.job import Job
 from alpaca_fsdp.loop import Training
@@ -31,6 +31,8 @@ def run(job: Job, launcher: Launcher) -> None:
         student.make(job, examples, template)
     world.wait()
     model, words = student.load(job.base)
+    for note in soundness.differences(words, model.config):
+        world.emit("note", message=note)
     tokens, too_long = tokenize(examples, template, words, job.options.max_length)
     if too_long:
         world.emit("note", message=f"{len(too_long)} of {len(examples)} examples have no room for a response: left out")

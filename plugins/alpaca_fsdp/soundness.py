@@ -36,13 +36,9 @@ def check_files(folder: Path) -> None:
         )
 
 
-def check_words(tokenizer: Any, config: Any, student: str) -> list[str]:
-    """Whether ``tokenizer`` can end a text and belongs to the model. Raises ConfigError where nothing could be learnt;
-    returns notes on what is only odd.
-
-    An end of text that is also the start, the unknown token or, undone, no token of its own teaches a model to end
-    everywhere or nowhere.
-    """
+def check_words(tokenizer: Any, config: Any, student: str) -> None:
+    """Whether ``tokenizer`` can end a text. Raises ConfigError where it has no end of text, one that is not its own id
+    and back, or one that is the unknown token too: a model would learn to end everywhere or nowhere."""
     eos, bos, unk = tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id
     if eos is None:
         raise ConfigError(f"The tokenizer of {student} has no end-of-text token, so nothing could ever end.")
@@ -61,6 +57,10 @@ def check_words(tokenizer: Any, config: Any, student: str) -> list[str]:
             problems=problems,
             hint="Get its files again from where the model is published, or use a newer conversion of the model.",
         )
+
+
+def differences(tokenizer: Any, config: Any) -> list[str]:
+    """Ids that the model's config and its tokenizer name differently, as sentences."""
     notes = []
     for name in ("bos_token_id", "eos_token_id"):
         there, here = getattr(config, name, None), getattr(tokenizer, name)
