@@ -100,7 +100,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
-def in_background(code: str, *arguments: Path) -> subprocess.Popen:
+def in_background(code: str, *arguments: object) -> subprocess.Popen:
     """Another Python that runs ``code`` and finds the modules of these tests."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -117,7 +117,7 @@ def started(plan) -> subprocess.Popen:
     return subprocess.Popen(plan.argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def in_terminal(code: str, *arguments: Path) -> subprocess.Popen:
+def in_terminal(code: str, *arguments: object) -> subprocess.Popen:
     """The same in a terminal of its own, which closes with ``stdout``."""
     import pty
 

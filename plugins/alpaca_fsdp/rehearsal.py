@@ -29,6 +29,7 @@ def rehearse(folder: Path, model: Any, optimizer: torch.optim.Optimizer, world: 
     none for the largest weight of it; AlpacaError where reading back gives something else. A note tells what it took.
     """
     begun = time.monotonic()
+    untouched = not optimizer.state  # AdamW makes its moments at its first step: here, with gradients of zero
     held = checkpoint.state(model, optimizer)
     tensors = dict(_tensors(held))
     size = int(world.sum(torch.tensor([sum(t.nbytes for t in tensors.values())], device=world.device)).item())
@@ -39,10 +40,10 @@ def rehearse(folder: Path, model: Any, optimizer: torch.optim.Optimizer, world: 
     if world.first:
         shutil.rmtree(draft, ignore_errors=True)
     world.wait()
-    # Moments are all zeros now; with a number of its own in each, one read into another's place is noticed.
-    moments = [tensor for name, tensor in tensors.items() if name.startswith("optimizer.")]
-    for number, tensor in enumerate(moments, 1):
-        tensor.fill_(number % 100)
+    if untouched:  # all zeros: with a number of its own in each, one read into another's place is noticed
+        moments = [tensor for name, tensor in tensors.items() if name.startswith("optimizer.")]
+        for number, tensor in enumerate(moments, 1):
+            tensor.fill_(number % 100)
     before = {name: fingerprint(tensor) for name, tensor in tensors.items()}
     checkpoint.write(draft, held, world)
     written = time.monotonic() - begun
@@ -56,7 +57,8 @@ def rehearse(folder: Path, model: Any, optimizer: torch.optim.Optimizer, world: 
             f"A checkpoint written to {folder} does not read back as it was: {', '.join(wrong[:3])}.",
             hint="Check the disk, or choose another --out.",
         )
-    optimizer.state.clear()
+    if untouched:
+        optimizer.state.clear()
     if world.first:
         shutil.rmtree(draft)
     took = time.monotonic() - begun

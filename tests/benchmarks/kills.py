@@ -6,7 +6,7 @@ An undisturbed training (FSDP2 over gloo on the CPU, a checkpoint every five ste
 same training is started again and again, and its launcher killed (SIGKILL) at a random moment: a quarter of the times
 while it starts, else while it trains, writes checkpoints or saves the model. After each kill no process may be left and
 nothing may be written any more. The last start ends undisturbed, and its weights must be those of the undisturbed
-training, bit for bit. At the end a training goes from two processes to one and back to two.
+training, bit for bit. At the end a training changes its number of processes: 2 -> 1 -> 2, and up to four and back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -46,7 +47,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         data = training.write(Path(folder))
         sound = killed(Path(folder), data, asked.kills, asked.steps, Random(asked.seed))
-        sound &= moved(Path(folder), data)
+        for processes in ((2, 1, 2), (1, 2, 4, 2, 1)):
+            sound &= moved(Path(folder), data, processes)
     return 0 if sound else 1
 
 
@@ -119,15 +121,17 @@ def digest(out: Path) -> str:
     return hashlib.sha256((out / "model" / "model.safetensors").read_bytes()).hexdigest()
 
 
-def moved(folder: Path, data: Path) -> bool:
-    """2 -> 1 -> 2 processes, stopped by SIGTERM after every fourth step, against 2 all the way."""
+def moved(folder: Path, data: Path, processes: tuple[int, ...]) -> bool:
+    """One training in several numbers of processes, stopped by SIGTERM after every fourth step, against two all the
+    way."""
     from alpaca_core import Stopped
 
-    options = {"max_steps": 12, "batch_size": 6}
-    _, events = training.train(training.job(data, folder / "two", fsdp=True, **options))
+    name = " -> ".join(map(str, processes))
+    options = {"max_steps": 4 * len(processes), "batch_size": 6}
+    _, events = training.train(training.job(data, folder / f"two {name}", fsdp=True, **options))
     wanted, found = training.losses(events), []
-    for part, fsdp in enumerate((True, False, True), 1):
-        stop_at = 4 * part if part < 3 else None
+    for part, number in enumerate(processes, 1):
+        stop_at = 4 * part if part < len(processes) else None
 
         def watch(event, stop_at=stop_at):
             if event.kind == "step":
@@ -136,11 +140,14 @@ def moved(folder: Path, data: Path) -> bool:
                     os.kill(os.getpid(), signal.SIGTERM)
 
         try:
-            training.train(training.job(data, folder / "moved", fsdp=fsdp, **options), watch)
+            job = training.job(data, folder / name, fsdp=number > 1, **options)
+            if number > 1:
+                job = replace(job, options=replace(job.options, processes=number))
+            training.train(job, watch)
         except Stopped:
             pass
     worst = max(abs(one - other) for one, other in zip(wanted, found, strict=True))
-    print(f"\n2 -> 1 -> 2 processes, {len(found)} steps: losses differ by at most {worst:.1e}")
+    print(f"\n{name} processes, {len(found)} steps: losses differ by at most {worst:.1e} from those of 2", flush=True)
     return worst <= 1e-6
 
 
