@@ -84,8 +84,11 @@ def write(folder: Path, held: dict[str, Any], world: World) -> dict[str, str]:
     try:
         dcp.save(held, checkpoint_id=folder, no_dist=not world.sharded)
     except CheckpointException as exc:
+        free = shutil.disk_usage(folder.parent).free
+        if world.first:
+            shutil.rmtree(folder, ignore_errors=True)
         raise AlpacaError(
-            f"Writing the checkpoint {folder} failed: {_reason(exc)}.",
+            f"Writing the checkpoint {folder} failed: {_reason(exc)}. Its disk has {free / 1e6:,.1f} MB free.",
             hint="Mend the disk and give the same command again: it goes on from the last checkpoint.",
         ) from exc
     mine = {path.name: _digest(path) for path in folder.glob(f"__{world.rank}_*.distcp")}

@@ -146,4 +146,5 @@ def available_memory() -> int | None:
 
 
 def _gb(size: int) -> str:
-    return f"{size / 1e9:,.2f} GB" if size < 100e9 else f"{size / 1e9:,.0f} GB"
+    """Bytes for people: ``81 GB``, ``12.5 MB``."""
+    return f"{size / 1e9:,.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
