@@ -306,6 +306,14 @@ def test_a_first_loss_worse_than_guessing_stops(alone):
     go([math.log(1000) + 0.9, 9.0], alone)
 
 
+def test_a_trained_student_that_starts_like_a_guess_is_told(alone, notes):
+    from alpaca_fsdp.health import Health
+
+    for trained, loss in ((False, 6.5), (True, 2.0), (True, 6.5)):
+        Health(1000, trained).check(0, loss, 1.0, [], alone)
+    assert [message.partition(":")[0] for _, message in notes] == ["the first loss is 6.50"]
+
+
 def test_a_loss_of_zero_stops_after_three_steps(alone):
     assert go([0.0, 0.0, 1.0, 0.0, 0.0], alone).doubtful
     with pytest.raises(AlpacaError, match="exactly 0, 3 steps in a row"):

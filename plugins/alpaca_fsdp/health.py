@@ -30,11 +30,12 @@ class Health:
     """Stops a training that is broken. Healthy ones pass: a loss on its way down, however noisy, is not for
     ``PATIENCE`` steps in a row ``RISE`` above the lowest of its means over about ``MEMORY`` steps.
 
-    ``vocabulary`` is the number of tokens that the student chooses from. The others are what is remembered of the
-    losses so far (see ``memory``).
+    ``vocabulary`` is the number of tokens that the student chooses from, ``trained`` says that it knows a language
+    already. The others are what is remembered of the losses so far (see ``memory``).
     """
 
     vocabulary: int
+    trained: bool = False
     seen: int = 0
     smoothed: float = 0.0
     lowest: float = math.inf
@@ -49,6 +50,8 @@ class Health:
         * the first loss is more than 1 nat worse than guessing every token alike, ln(vocabulary),
         * the loss is exactly 0 for ``ZEROS`` steps in a row,
         * or the smoothed loss stays ``RISE`` above its lowest for ``PATIENCE`` steps in a row.
+
+        A first loss of a ``trained`` student that is hardly better than guessing is told in a note.
         """
         guessing = math.log(self.vocabulary)
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -61,6 +64,10 @@ class Health:
             )
             hint = "Tokenizer and weights of the student do not belong together, or are damaged: get its files again."
             raise _error(step, what, hint, worst(found, world))
+        if step == 0 and self.trained and loss > guessing - 1:
+            message = f"the first loss is {loss:.2f}: a student that knows the language starts at 1 to 3, and one that"
+            message += f" guesses at {guessing:.2f}. Is it the right tokenizer?"
+            world.emit("note", message=message)
         self.zeros = self.zeros + 1 if loss == 0 else 0
         if self.zeros == ZEROS:
             what = f"the loss is exactly 0, {ZEROS} steps in a row: there is nothing left to learn, or it collapsed"

@@ -36,11 +36,15 @@ def run(job: Job, launcher: Launcher) -> None:
     tokens, too_long = tokenize(examples, template, words, job.options.max_length)
     if too_long:
         world.emit("note", message=f"{len(too_long)} of {len(examples)} examples have no room for a response: left out")
+    endless = sum(int(example.ids[-1]) != words.eos_token_id for example in tokens)
+    if endless:
+        world.emit("note", message=f"{endless} examples are cut at {job.options.max_length} tokens: they teach no end")
     parameters = model.num_parameters()
     dtype = placement.dtype(job.options, world)
     model, fact = placement.place(model, world, dtype)
     model.train()
     training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype)
+    training.health.trained = not isinstance(job.base, Path)  # a new one knows nothing yet
     world.emit(
         "ready",
         steps=training.steps,

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 
 from alpaca_core import ChatTemplate, ConfigError, Example
-from alpaca_fsdp import data, soundness, tokenizer
+from alpaca_fsdp import data, durable, soundness, tokenizer
 from alpaca_fsdp.job import STAMP, Job, read_json, write_json
 from alpaca_fsdp.recipes import ARCHITECTURES
 
@@ -60,8 +59,7 @@ def make(job: Job, examples: Sequence[Example], template: ChatTemplate) -> None:
     words.save_pretrained(draft)
     (draft / "tokenizer.model").write_bytes(pieces)
     write_json(draft / STAMP, {"made_of": about, "notice": job.notice})
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(draft, folder)
+    durable.publish(draft, folder)
 
 
 @torch.no_grad()
