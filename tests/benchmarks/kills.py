@@ -3,10 +3,11 @@
     python tests/benchmarks/kills.py [--kills 20] [--steps 300] [--seed 0]
 
 An undisturbed training (FSDP2 over gloo on the CPU, a checkpoint every five steps) gives the weights to reach. Then the
-same training is started again and again, and its launcher killed (SIGKILL) at a random moment: a quarter of the times
-while it starts, else while it trains, writes checkpoints or saves the model. After each kill no process may be left and
-nothing may be written any more. The last start ends undisturbed, and its weights must be those of the undisturbed
-training, bit for bit. At the end a training changes its number of processes: 2 -> 1 -> 2, and up to four and back.
+same training is started again and again, and its launcher killed (SIGKILL) at a random moment: every fourth time while
+it starts, the last times while it saves the model, else while it trains and writes checkpoints. After each kill no
+process may be left and nothing may be written any more. The last start ends undisturbed, and its weights must be those
+of the undisturbed training, bit for bit. At the end a training changes its number of processes: 2 -> 1 -> 2, and up to
+four and back.
 """
 
 from __future__ import annotations
@@ -60,28 +61,33 @@ def killed(folder: Path, data: Path, kills: int, steps: int, rng: Random) -> boo
     whole = time.monotonic() - begun
     wanted = digest(folder / "undisturbed")
     print(f"undisturbed: {steps} steps in {whole:.0f} s, of which {startup:.0f} s to the first step\n")
-    span = 1.5 * (whole - startup) / kills  # so that the last kills find the end of the training
+    span = (whole - startup) / kills
     out, sound = folder / "killed", True
-    print("kill  at                          went on after  processes left  gone in  written after  whole checkpoints")
+    print(
+        "kill  at                              went on after  processes left  gone in  written after  whole checkpoints"
+    )
     for number in range(1, kills + 1):
         launcher = training.in_background(LAUNCH, data, out, steps)
-        at, after = None, "-"
-        if rng.random() < 0.25:
+        at, after = "(it had ended)", "-"
+        if number % 4 == 0:
             wait = rng.uniform(0, startup)
             time.sleep(wait)
             at = f"{wait:.1f} s after its start"
         else:
-            wait = rng.uniform(0, span)
+            ending = number > kills - 3
+            wait = rng.uniform(0, 0.5 if ending else span)
             for line in launcher.stdout:
                 after = found[1] if (found := re.search(r"going on after step (\d+)", line)) else after
-                if line.startswith("step"):
+                if line.startswith(f"checkpoint {steps} " if ending else "step"):
                     time.sleep(wait)
-                    at = f"{wait:.1f} s after a first step"
+                    at = f"{wait:.1f} s after " + ("its last checkpoint" if ending else "a first step")
+                    break
+                if ending and "note" in line and f"going on after step {steps}" in line:
+                    time.sleep(wait)
+                    at = f"{wait:.1f} s into saving the model"
                     break
         launcher.kill()
-        rest = launcher.communicate()[0]
-        if at is None or "saved" in rest:
-            at = "(it had ended)" if at is None else at + ", at the end"
+        launcher.communicate()
         left, gone = until_gone(out)
         before = snapshot(out)
         time.sleep(1)
@@ -89,7 +95,7 @@ def killed(folder: Path, data: Path, kills: int, steps: int, rng: Random) -> boo
         there = sorted(path.name[5:] for path in out.glob("checkpoints/step-*/facts.json") for path in [path.parent])
         sound &= not left and not late
         print(
-            f"{number:4}  {at:<26}  {after:>13}  {len(left):>14}  {gone:5.1f} s  {len(late):>13}  {' '.join(there)}",
+            f"{number:4}  {at:<30}  {after:>13}  {len(left):>14}  {gone:5.1f} s  {len(late):>13}  {' '.join(there)}",
             flush=True,
         )
         if launcher.returncode == 0:
