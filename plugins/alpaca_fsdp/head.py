@@ -1,8 +1,8 @@
 """The output layer and its loss in one, so that logits of a whole row never exist at once.
 
 A row of 16,000 tokens and a vocabulary of 32,000 would have 2 GB of logits in float32, as much again for their softmax
-and their gradient. Here the logits, losses and gradients of a chunk of tokens are computed together, and no matrix product
-is done twice. (The idea is that of Liger Kernel's fused linear cross-entropy; this one runs on any device.)
+and their gradient. Here the logits, losses and gradients of a chunk of tokens are computed together, and no matrix
+product is done twice. (The idea is that of Liger Kernel's fused linear cross-entropy; this one runs on any device.)
 """
 
 # ruff: noqa: TID253 - loaded by the worker only
