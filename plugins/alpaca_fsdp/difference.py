@@ -3,8 +3,8 @@
 A difference is a model folder whose weights are tuned - base, in float32, as Stanford's ``weight_diff.py`` makes and
 reads it. Where the tuned vocabulary is larger, the base's missing rows count as the mean of its others, as there.
 
-In float32, (tuned - base) + base is not always tuned: bits below the difference's last one are lost, and often no other
-float32 would bring them back. Those values stand in ``alpacakit-exact.dat`` as they are, and ``alpacakit-diff.json`` has
+In float32, (tuned - base) + base is not always tuned: the difference is rounded, and there may be no float32 that would
+bring the value back. Such values stand in ``alpacakit-exact.dat`` as they are, and ``alpacakit-diff.json`` has
 the hash of every tensor, so a recovered model is the tuned one bit for bit, or an error. Readers that know neither file
 get the published precision.
 

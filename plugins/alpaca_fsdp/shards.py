@@ -203,7 +203,7 @@ def _weight_files(folder: Path) -> list[Path]:
         if index.is_file():
             try:
                 files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            except (ValueError, KeyError, AttributeError) as exc:
+            except (ValueError, KeyError, TypeError, AttributeError) as exc:
                 raise AlpacaError(f"{index} is no index of weights: {type(exc).__name__}: {exc}") from exc
             lost = [file for file in files if not (folder / file).is_file()]
             if lost:
