@@ -37,17 +37,18 @@ class Summing:
     """Sums of a model's tensors."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        # Numbers of Python: a small tensor kept between large ones that come and go would keep those in memory's way.
+        self._sums: dict[str, tuple[float, float]] = {}
 
     def add(self, name: str, tensor: torch.Tensor) -> None:
-        self._sums[name] = tensor.sum(), tensor.sum(dtype=torch.float64)
+        self._sums[name] = tensor.sum().item(), tensor.sum(dtype=torch.float64).item()
 
     def result(self, order: Iterable[str]) -> Checksum:
         """The sum of the sums, taken in ``order``: in float32 that makes a difference."""
-        single, double = torch.zeros(()), torch.zeros((), dtype=torch.float64)
+        single, double = torch.zeros(()), 0.0
         for name in order:
             single, double = single + self._sums[name][0], double + self._sums[name][1]
-        return Checksum(single.item(), double.item())
+        return Checksum(single.item(), double)
 
 
 def frequencies(config: Mapping[str, Any]) -> torch.Tensor:
