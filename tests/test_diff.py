@@ -267,9 +267,10 @@ def changed(base: Path, folder: Path, **changes) -> Path:
         ({"layers.1.mlp.down_proj": lambda w: w * 1.5}, 1, "a damaged file"),
         ({"layers.0.self_attn.q_proj": lambda w: w.flip(0)}, 1, "orders their rows otherwise"),
         (dict.fromkeys(["embed_tokens", "lm_head"], lambda w: torch.cat([w, w[:1]])), 2, "a [PAD] row was added"),
+        ({"layers.1.mlp.down_proj": lambda w: w[:, :8], "embed": lambda w: w[:9]}, 2, "another model"),
         (dict.fromkeys(["layers.0.mlp.up_proj", "embed"], lambda w: w.bfloat16()), 2, "Use it in F16"),
     ],
-    ids=["one tensor", "projections", "[PAD]", "dtype"],
+    ids=["one tensor", "projections", "[PAD]", "shapes", "dtype"],
 )
 def test_another_base_is_refused_with_its_tensors_and_the_likely_reason(changes, tensors, why, base, diff, tmp_path):
     other = changed(base, tmp_path / "other", **changes)
@@ -334,6 +335,19 @@ def test_an_interrupted_one_leaves_what_was_there(base, diff, tmp_path):
         difference.recover(base, diff, there, fresh=True, on_tensor=interrupt)
     assert same(load_file(there / "model.safetensors"), before)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_what_a_killed_one_left_does_no_harm(base, tuned, diff, tmp_path):
+    """Killed while it wrote, or between the two renamings at the end."""
+    draft = tmp_path / "back.alpacakit-tmp"
+    draft.mkdir()
+    (draft / "model-00001-of-00002.safetensors").write_bytes(b"half")
+    model(tmp_path / "back.alpacakit-old", None, torch.float32, pad=False)
+    with pytest.raises(ConfigError, match="is there already"):
+        difference.recover(base, diff, tmp_path / "back")
+    difference.recover(base, diff, tmp_path / "back", fresh=True)
+    assert same(load_file(tmp_path / "back" / "model.safetensors"), load_file(tuned / "model.safetensors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["back"]
 
 
 def test_a_full_disk_is_seen_before(base, diff, tmp_path, monkeypatch):
@@ -448,7 +462,7 @@ def test_no_more_is_held_than_a_few_times_the_largest_tensor(tmp_path):
     save_file(weights, tmp_path / "tuned" / "model.safetensors")
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, tmp_path],
-        # Without it glibc would serve arrays of this size, not those of real models, from a heap that may fall to pieces.
+        # Else glibc would serve arrays of this size, unlike those of real models, from a heap that may fall to pieces.
         env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1000000"},
         capture_output=True,
         text=True,

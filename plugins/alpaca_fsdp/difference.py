@@ -301,6 +301,10 @@ def _count(slots: Mapping[str, Slot]) -> int:
 def _draft(out: Path, sources: Sequence[Path], size: int, fresh: bool) -> Iterator[Path]:
     """A folder beside ``out`` that takes its place when all went well, and is gone otherwise."""
     out = Path(os.path.abspath(out))
+    # Names that nobody gives to folders of his own: what a killed one left under them is removed.
+    draft, old = out.with_name(out.name + ".alpacakit-tmp"), out.with_name(out.name + ".alpacakit-old")
+    if old.exists() and not out.exists():  # killed between the two renamings below
+        os.replace(old, out)
     if any(out.resolve() == source.resolve() for source in sources):
         raise ConfigError(f"{out} is read here, so it cannot be written to.", hint="Choose another --out.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -310,7 +314,6 @@ def _draft(out: Path, sources: Sequence[Path], size: int, fresh: bool) -> Iterat
                 f"{out} is there already" + ("." if is_model else ", and is no model's folder."),
                 hint="Choose another --out" + (", or replace it with --fresh." if is_model else "."),
             )
-    draft, old = out.with_name(out.name + ".tmp"), out.with_name(out.name + ".old")
     for leftover in (draft, old):
         shutil.rmtree(leftover, ignore_errors=True)
     draft.mkdir(parents=True)

@@ -109,11 +109,14 @@ def reason(expected: Mapping[str, Print], found: Mapping[str, Print | None]) -> 
     there = {name: here for name in wrong if (here := found[name]) is not None}
     if len(there) < len(wrong):
         return "It names its tensors otherwise: another architecture, or converted by another version."
-    if all(here.shape[:1] != expected[name].shape[:1] for name, here in there.items()):
+    shaped = {name: here for name, here in there.items() if here.shape != expected[name].shape}
+    if len(shaped) == len(wrong) <= 2 and all(
+        here.shape[1:] == expected[name].shape[1:] for name, here in shaped.items()
+    ):
         return (
             "Its vocabulary has another size: a [PAD] row was added to it, or taken away. Use it as it was published."
         )
-    if any(here.shape != expected[name].shape for name, here in there.items()):
+    if shaped:
         return "Its shapes are other ones: another model."
     if all(".q_proj." in name or ".k_proj." in name for name in wrong):
         return "Only query and key projections differ: a converter that orders their rows otherwise."
