@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from alpaca_fsdp import checksum, difference, manifest
-from alpaca_fsdp.shards import CODES, ShardReader, ShardWriter, Slot
+from alpaca_fsdp.weights import CODES, ShardReader, ShardWriter, Slot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -299,6 +299,11 @@ def test_a_damaged_difference_is_found_and_leaves_nothing(base, diff, tmp_path):
         file.truncate(20)
     with pytest.raises(AlpacaError, match="missing, damaged or cut off"):
         difference.recover(base, tmp_path / "short", tmp_path / "back")
+    facts = manifest.read(diff)
+    facts.popitem()
+    manifest.write(tmp_path / "short", facts)
+    with pytest.raises(AlpacaError, match="are not those of its manifest"):
+        difference.recover(base, tmp_path / "short", tmp_path / "back")
     (tmp_path / "short" / manifest.MANIFEST).write_text('{"alpacakit_diff": 1, "tensors": {"a": 3}}')
     with pytest.raises(AlpacaError, match="is damaged"):
         difference.recover(base, tmp_path / "short", tmp_path / "back")
@@ -316,8 +321,10 @@ def test_nothing_is_overwritten_unasked(base, tuned, diff, tmp_path):
     with pytest.raises(ConfigError, match="is read here"):
         difference.recover(base, diff, diff, fresh=True)
     there = model(tmp_path / "there", None, torch.float32, pad=False)
+    seen = []
     with pytest.raises(ConfigError, match="is there already"):
-        difference.recover(base, diff, there)
+        difference.recover(base, diff, there, on_tensor=lambda *done: seen.append(done))
+    assert not seen, "it is told before the long work begins"
     difference.recover(base, diff, there, fresh=True)
     assert same(load_file(there / "model.safetensors"), load_file(tuned / "model.safetensors"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "there"]

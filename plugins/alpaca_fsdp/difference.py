@@ -31,7 +31,7 @@ from alpaca_core import AlpacaError, ConfigError
 from alpaca_fsdp import manifest
 from alpaca_fsdp.checksum import PUBLISHED, ROTARY, Checksum, Summing, frequencies
 from alpaca_fsdp.manifest import MANIFEST, Fact, Print
-from alpaca_fsdp.shards import ShardReader, ShardWriter, Slot, raw
+from alpaca_fsdp.weights import ShardReader, ShardWriter, Slot, raw
 
 EXACT = "alpacakit-exact.dat"  # for each tensor that needs it: positions (int64), then values (float32)
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
@@ -117,13 +117,12 @@ def recover(
     facts = manifest.read(diff)
     slots = {name: slot for name, slot in changes.slots.items() if not name.endswith(ROTARY)}
     if facts is None:
-        added = _fit(base, old.slots, slots)
         result = {name: Slot(torch.float32, slot.shape) for name, slot in slots.items()}
     else:
-        added = _verify(diff, facts, slots, old, on_tensor)
-        result = {name: facts[name].tuned.slot for name in slots}
+        result = {name: fact.tuned.slot for name, fact in facts.items()}
     summing = Summing()
     with _draft(out, (base, diff), _bytes(result), fresh) as draft:
+        added = _fit(base, old.slots, slots) if facts is None else _verify(diff, facts, slots, old, on_tensor)
         with ShardWriter(draft, result) as writer:
             for number, name in enumerate(slots, 1):
                 before, change = old.tensor(name).float(), changes.tensor(name).float()

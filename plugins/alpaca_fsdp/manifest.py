@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from alpaca_core import AlpacaError
-from alpaca_fsdp.shards import CODES, DTYPES, Slot, raw
+from alpaca_fsdp.weights import CODES, DTYPES, Slot, raw
 
 MANIFEST = "alpacakit-diff.json"
 VERSION = 1
