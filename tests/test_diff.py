@@ -307,6 +307,9 @@ def test_a_damaged_difference_is_found_and_leaves_nothing(base, diff, tmp_path):
     (tmp_path / "short" / manifest.MANIFEST).write_text('{"alpacakit_diff": 1, "tensors": {"a": 3}}')
     with pytest.raises(AlpacaError, match="is damaged"):
         difference.recover(base, tmp_path / "short", tmp_path / "back")
+    (tmp_path / "short" / manifest.MANIFEST).unlink()
+    with pytest.raises(AlpacaError, match="has lost its alpacakit-diff.json"):
+        difference.recover(base, tmp_path / "short", tmp_path / "back")
     assert not list(tmp_path.glob("back*"))
 
 

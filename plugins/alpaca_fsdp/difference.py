@@ -115,6 +115,8 @@ def recover(
     """
     old, changes = ShardReader(base), ShardReader(diff)
     facts = manifest.read(diff)
+    if facts is None and (diff / EXACT).exists():
+        raise AlpacaError(f"{diff} has lost its {MANIFEST}.", hint="Fetch the difference again.")
     slots = {name: slot for name, slot in changes.slots.items() if not name.endswith(ROTARY)}
     if facts is None:
         result = {name: Slot(torch.float32, slot.shape) for name, slot in slots.items()}
