@@ -8,7 +8,6 @@ Gathered weight by weight on the CPU, written, read back, compared; then the fol
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from typing import Any
 import torch
 
 from alpaca_core import AlpacaError, ChatTemplate, TrainResult
-from alpaca_fsdp import durable, shards
+from alpaca_fsdp import durable, pieces
 from alpaca_fsdp.job import STAMP, Job, write_json
+from alpaca_fsdp.weights import LIMIT, ShardWriter, Slot
 from alpaca_fsdp.world import World
 
 
@@ -68,27 +68,29 @@ def _facts(job: Job, result: TrainResult, rows: int) -> dict[str, Any]:
     return facts
 
 
-def weights(folder: Path, model: Any, world: World, limit: int = shards.LIMIT) -> None:
-    """Write the weights of ``model`` to ``folder`` in files of at most ``limit`` bytes, each compared right after."""
-    held = model.state_dict()
-    files = shards.files(shards.plan(model), limit)
-    for file in files:
-        if world.first:
-            digests = shards.write(folder / file.name, file, _gathered(model, held, file, world))
-            shards.compare(folder / file.name, digests)
-        else:
-            for _ in _gathered(model, held, file, world):
-                pass
-    if world.first and len(files) > 1:
-        write_json(folder / shards.INDEX, shards.index(files))
+def weights(folder: Path, model: Any, world: World, limit: int = LIMIT) -> None:
+    """Write the weights of ``model`` to ``folder`` in files of at most ``limit`` bytes, in the first process. All have
+    to take part. Each weight is read back as soon as it is written, so that the others never wait for long. Raises
+    AlpacaError for one that does not read back bit for bit."""
+    held, plan = model.state_dict(), pieces.plan(model)
+    slots = {name: Slot(t.dtype, tuple(t.shape)) for piece in plan for name, t in piece.targets.items()}
+    writer = ShardWriter(folder, slots, limit=limit) if world.first else None
+    for piece in plan:
+        found = _whole(model, {name: held[name] for name in piece.sources}, world)
+        for name, weight in found.items():  # none but in the first process
+            writer.add(name, weight)
+            if not torch.equal(bits(writer.read(name)), bits(weight)):
+                raise AlpacaError(
+                    f"{name}, written to {folder}, does not read back as it was.",
+                    hint="Check the disk, and give the same command again: it goes on from the last checkpoint.",
+                )
+    if world.first:
+        writer.close()
 
 
-def _gathered(
-    model: Any, held: dict[str, torch.Tensor], file: shards.File, world: World
-) -> Iterator[dict[str, torch.Tensor]]:
-    """The pieces of ``file`` on the CPU of the first process. All processes have to go through this together."""
-    for piece in file.pieces:
-        yield _whole(model, {name: held[name] for name in piece.sources}, world)
+def bits(weight: torch.Tensor) -> torch.Tensor:
+    """The bytes of ``weight``, as numbers: two NaNs are equal here."""
+    return weight.detach().contiguous().reshape(-1).view(torch.uint8)
 
 
 def _whole(model: Any, parts: dict[str, torch.Tensor], world: World) -> dict[str, torch.Tensor]:
@@ -99,7 +101,7 @@ def _whole(model: Any, parts: dict[str, torch.Tensor], world: World) -> dict[str
         if world.first:
             found[name] = part.detach().cpu()
         del part
-    return shards.converted(model, found) if world.first else {}
+    return pieces.converted(model, found) if world.first else {}
 
 
 def _configure(folder: Path, model: Any, words: Any, facts: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from alpaca_core import AlpacaError, ConfigError
-from alpaca_fsdp import checkpoint, shards
+from alpaca_fsdp import checkpoint
+from alpaca_fsdp import pieces as saved
 from alpaca_fsdp.world import World
 
 _CHUNK = 1 << 22  # numbers that a fingerprint takes at a time
@@ -33,7 +34,7 @@ def rehearse(folder: Path, model: Any, optimizer: torch.optim.Optimizer, world: 
     held = checkpoint.state(model, optimizer)
     tensors = dict(_tensors(held))
     size = int(world.sum(torch.tensor([sum(t.nbytes for t in tensors.values())], device=world.device)).item())
-    pieces = shards.plan(model)
+    pieces = saved.plan(model)
     _check_disk(folder, size, sum(piece.size for piece in pieces), checkpoints)
     _check_memory(max(piece.size for piece in pieces))
     draft = folder / "rehearsal.tmp"
@@ -74,7 +75,7 @@ def check_room(folder: Path, model: Any, optimizer: torch.optim.Optimizer, world
     look at."""
     size = sum(t.nbytes for _, t in _tensors(checkpoint.state(model, optimizer)))
     size = int(world.sum(torch.tensor([size], device=world.device)).item())
-    pieces = shards.plan(model)
+    pieces = saved.plan(model)
     there = len(list(folder.glob("step-*")))
     _check_disk(folder, size, sum(piece.size for piece in pieces), max(checkpoints - there, 1))
     _check_memory(max(piece.size for piece in pieces))
