@@ -1,77 +1,141 @@
-"""The finished model: a folder that loads with plain ``from_pretrained``."""
+"""The finished model: a folder that loads with plain ``from_pretrained``.
+
+Gathered weight by weight on the CPU, written, read back, compared; then the folder gets its name.
+"""
 
 # ruff: noqa: TID253 - loaded by the worker only
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from alpaca_core import AlpacaError, ChatTemplate, TrainResult
+from alpaca_fsdp import durable, pieces
 from alpaca_fsdp.job import STAMP, Job, write_json
+from alpaca_fsdp.weights import LIMIT, ShardWriter, Slot
 from alpaca_fsdp.world import World
 
 
 def save(
     job: Job, model: Any, words: Any, template: ChatTemplate, result: TrainResult, rows: int, world: World
 ) -> None:
-    """Gather the weights to the first process, write them beside ``job.model``, read them back, then rename."""
-    weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    """Write the model beside ``job.model``, read it back, then give it its name. The first process writes; the others
+    only help to gather. Raises AlpacaError when what was written does not read back the same."""
+    folder = draft(job.model)
     if world.first:
-        draft, old = job.model.with_name("model.tmp"), job.model.with_name("model.old")
-        for leftover in (draft, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        facts = {
-            "student": job.student,
-            "rows": rows,
-            "template": job.template,
-            "seed": job.seed,
-            "steps": result.steps,
-            "tokens": result.tokens,
-            "final_loss": result.final_loss,
-        }
-        if job.notice:
-            facts["notice"] = job.notice
-        _write(draft, model.config, weights, facts)
-        words.chat_template = template.jinja
-        words.save_pretrained(draft)
-        (draft / "README.md").write_text(_card(job, result, rows), encoding="utf-8")
-        write_json(draft / STAMP, {"identity": dict(job.identity), "facts": facts, "result": asdict(result)})
-        _compare(draft, weights)
-        if job.model.exists():
-            os.replace(job.model, old)
-        os.replace(draft, job.model)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    weights(folder, model, world)
+    if world.first:
+        _configure(folder, model, words, _facts(job, result, rows))
+        describe(folder, job, words, template, result, rows)
+        _load(folder)
+        durable.publish(folder, job.model)
     world.wait()
 
 
-def _write(folder: Path, config: Any, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    # Sharding changes a model's class, so the weights go into a new, plain one.
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.for_model(**dict(config.to_dict(), alpacakit=facts))
-    with torch.device("meta"):
-        plain = AutoModelForCausalLM.from_config(config)
-    plain.load_state_dict(weights, assign=True, strict=False)
-    plain.tie_weights()
-    plain.save_pretrained(folder)
+def draft(place: Path) -> Path:
+    """Where what will be ``place`` is written."""
+    return place.with_name(place.name + ".tmp")
 
 
-def _compare(folder: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Read the folder as anyone would and compare every weight."""
+def describe(folder: Path, job: Job, words: Any, template: ChatTemplate, result: TrainResult, rows: int) -> None:
+    """Add the tokenizer, the card and the stamp to ``folder``."""
+    words.chat_template = template.jinja
+    words.save_pretrained(folder)
+    (folder / "README.md").write_text(_card(job, result, rows), encoding="utf-8")
+    facts = _facts(job, result, rows)
+    write_json(folder / STAMP, {"identity": dict(job.identity), "facts": facts, "result": asdict(result)})
+
+
+def _facts(job: Job, result: TrainResult, rows: int) -> dict[str, Any]:
+    facts = {
+        "student": job.student,
+        "rows": rows,
+        "template": job.template,
+        "seed": job.seed,
+        "steps": result.steps,
+        "tokens": result.tokens,
+        "final_loss": result.final_loss,
+    }
+    if job.notice:
+        facts["notice"] = job.notice
+    return facts
+
+
+def weights(folder: Path, model: Any, world: World, limit: int = LIMIT) -> None:
+    """Write the weights of ``model`` to ``folder`` in files of at most ``limit`` bytes, in the first process. All have
+    to take part. Each weight is read back as soon as it is written, so that the others never wait for long. Raises
+    AlpacaError for one that does not read back bit for bit."""
+    held, plan = model.state_dict(), pieces.plan(model)
+    slots = {name: Slot(t.dtype, tuple(t.shape)) for piece in plan for name, t in piece.targets.items()}
+    writer = ShardWriter(folder, slots, limit=limit) if world.first else None
+    for piece in plan:
+        found = _whole(model, {name: held[name] for name in piece.sources}, world)
+        for name, weight in found.items():  # none but in the first process
+            writer.add(name, weight)
+            if not torch.equal(bits(writer.read(name)), bits(weight)):
+                raise AlpacaError(
+                    f"{name}, written to {folder}, does not read back as it was.",
+                    hint="Check the disk, and give the same command again: it goes on from the last checkpoint.",
+                )
+    if world.first:
+        writer.close()
+
+
+def bits(weight: torch.Tensor) -> torch.Tensor:
+    """The bytes of ``weight``, as numbers: two NaNs are equal here."""
+    return weight.detach().contiguous().reshape(-1).view(torch.uint8)
+
+
+def _whole(model: Any, parts: dict[str, torch.Tensor], world: World) -> dict[str, torch.Tensor]:
+    found = {}
+    for name, part in parts.items():
+        if hasattr(part, "full_tensor"):
+            part = part.to(world.device).full_tensor()
+        if world.first:
+            found[name] = part.detach().cpu()
+        del part
+    return pieces.converted(model, found) if world.first else {}
+
+
+def _configure(folder: Path, model: Any, words: Any, facts: dict[str, Any]) -> None:
+    """config.json and generation_config.json. The end of text that was learnt ends answers too."""
+    from transformers import AutoConfig, GenerationConfig
+
+    config = AutoConfig.for_model(**dict(model.config.to_dict(), alpacakit=facts))
+    config.architectures = [type(model).__name__.removeprefix("FSDP")]  # sharding changes a model's class
+    config.dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    config.save_pretrained(folder)
+    generation = model.generation_config
+    ends = generation.eos_token_id
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    if words.eos_token_id not in ends:
+        generation.eos_token_id = [words.eos_token_id, *ends] if ends else words.eos_token_id
+    if generation.pad_token_id is None:
+        generation.pad_token_id = words.pad_token_id
+    try:
+        generation.save_pretrained(folder)
+    except ValueError:  # some published ones contradict themselves, and may be read but not written
+        GenerationConfig(
+            bos_token_id=words.bos_token_id, eos_token_id=generation.eos_token_id, pad_token_id=words.pad_token_id
+        ).save_pretrained(folder)
+
+
+def _load(folder: Path) -> None:
+    """Open the folder as anyone would, weights without their data: nothing may be missing or left over."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     AutoTokenizer.from_pretrained(folder)
-    again = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
-    wrong = [name for name, weight in weights.items() if not torch.equal(again.get(name, torch.empty(0)), weight)]
+    _, said = AutoModelForCausalLM.from_pretrained(folder, device_map="meta", output_loading_info=True)
+    wrong = {name: sorted(map(str, found))[:3] for name, found in said.items() if found}
     if wrong:
-        raise AlpacaError(f"The model written to {folder} does not read back as it was: {', '.join(wrong[:3])}.")
+        raise AlpacaError(f"The model written to {folder} does not load as it should: {wrong}.")
 
 
 def _card(job: Job, result: TrainResult, rows: int) -> str:

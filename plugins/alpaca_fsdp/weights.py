@@ -100,6 +100,13 @@ class ShardWriter:
             shard.write(raw(tensor))
         self.missing.remove(name)
 
+    def read(self, name: str) -> torch.Tensor:
+        """What ``add`` wrote, as a reader finds it."""
+        from safetensors import safe_open
+
+        with safe_open(self.folder / self._place[name][0], framework="pt") as opened:
+            return opened.get_tensor(name)
+
     def close(self) -> None:
         """Write the index. Raises ValueError when tensors are missing."""
         if self.missing:
