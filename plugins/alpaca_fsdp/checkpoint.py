@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
 from alpaca_fsdp.job import read_json, write_json
 from alpaca_fsdp.world import World
@@ -38,8 +38,7 @@ def save(
     if world.first:
         shutil.rmtree(draft, ignore_errors=True)
     world.wait()
-    weights, moments = get_state_dict(model, optimizer)
-    dcp.save({"model": weights, "optimizer": moments}, checkpoint_id=draft, no_dist=not world.sharded)
+    dcp.save(_state(model, optimizer), checkpoint_id=draft, no_dist=not world.sharded)
     if world.first:
         write_json(draft / "facts.json", {"step": step, **facts})
         shutil.rmtree(place, ignore_errors=True)
@@ -54,11 +53,24 @@ def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer, world: W
     places = _there(folder)
     if not places:
         return None
-    weights, moments = get_state_dict(model, optimizer)
-    state = {"model": weights, "optimizer": moments}
+    state = _state(model, optimizer)
     dcp.load(state, checkpoint_id=places[-1], no_dist=not world.sharded)
-    set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+    options = StateDictOptions(strict=not _frozen(model))  # dcp.load has missed no weight that is learnt
+    set_state_dict(
+        model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"], options=options
+    )
     return read_json(places[-1] / "facts.json")
+
+
+def _state(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What a checkpoint holds: weights without frozen ones, which the student has, and the optimizer."""
+    weights, moments = get_state_dict(model, optimizer)
+    frozen = _frozen(model)
+    return {"model": {name: w for name, w in weights.items() if name not in frozen}, "optimizer": moments}
+
+
+def _frozen(model: Any) -> set[str]:
+    return {name for name, p in model.named_parameters(remove_duplicate=False) if not p.requires_grad}
 
 
 def _there(folder: Path) -> list[Path]:

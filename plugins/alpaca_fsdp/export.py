@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ from alpaca_core import AlpacaError, ChatTemplate, TrainResult
 from alpaca_fsdp.job import STAMP, Job, write_json
 from alpaca_fsdp.world import World
 
+LOADING = (
+    "from transformers import AutoModelForCausalLM, AutoTokenizer",
+    "",
+    'tokenizer, model = (kind.from_pretrained(".") for kind in (AutoTokenizer, AutoModelForCausalLM))',
+)
+
 
 def save(
     job: Job, model: Any, words: Any, template: ChatTemplate, result: TrainResult, rows: int, world: World
@@ -24,31 +31,78 @@ def save(
     """Gather the weights to the first process, write them beside ``job.model``, read them back, then rename."""
     weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     if world.first:
-        draft, old = job.model.with_name("model.tmp"), job.model.with_name("model.old")
-        for leftover in (draft, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        facts = {
-            "student": job.student,
-            "rows": rows,
-            "template": job.template,
-            "seed": job.seed,
-            "steps": result.steps,
-            "tokens": result.tokens,
-            "final_loss": result.final_loss,
-        }
-        if job.notice:
-            facts["notice"] = job.notice
-        _write(draft, model.config, weights, facts)
-        words.chat_template = template.jinja
-        words.save_pretrained(draft)
-        (draft / "README.md").write_text(_card(job, result, rows), encoding="utf-8")
-        write_json(draft / STAMP, {"identity": dict(job.identity), "facts": facts, "result": asdict(result)})
-        _compare(draft, weights)
-        if job.model.exists():
-            os.replace(job.model, old)
-        os.replace(draft, job.model)
-        shutil.rmtree(old, ignore_errors=True)
+        write(job, model.config, weights, words, template, result, rows)
     world.wait()
+
+
+def write(
+    job: Job,
+    config: Any,
+    weights: dict[str, torch.Tensor],
+    words: Any,
+    template: ChatTemplate,
+    result: TrainResult,
+    rows: int,
+    check: Callable[[Path], None] = lambda folder: None,
+) -> None:
+    """Write ``weights`` beside ``job.model``, read them back, let ``check`` look at the folder, then rename it."""
+    folder = draft(job.model)
+    _write(folder, config, weights, _facts(job, result, rows))
+    describe(folder, job, words, template, result, rows)
+    _compare(folder, weights)
+    check(folder)
+    put(folder, job.model)
+
+
+def draft(place: Path) -> Path:
+    """Where to write what will be ``place``: there is no such folder yet."""
+    folder = place.with_name(place.name + ".tmp")
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def put(draft: Path, place: Path) -> None:
+    """Make the complete ``draft`` the folder ``place``, instead of what is there."""
+    old = place.with_name(place.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        os.replace(place, old)
+    os.replace(draft, place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def describe(
+    folder: Path,
+    job: Job,
+    words: Any,
+    template: ChatTemplate,
+    result: TrainResult,
+    rows: int,
+    loading: Sequence[str] = LOADING,
+) -> None:
+    """Add the tokenizer, the card and the stamp to ``folder``. ``loading`` is Python that makes tokenizer and model."""
+    words.chat_template = template.jinja
+    words.save_pretrained(folder)
+    (folder / "README.md").write_text(_card(job, result, rows, loading), encoding="utf-8")
+    facts = _facts(job, result, rows)
+    write_json(folder / STAMP, {"identity": dict(job.identity), "facts": facts, "result": asdict(result)})
+
+
+def _facts(job: Job, result: TrainResult, rows: int) -> dict[str, Any]:
+    facts = {
+        "student": job.student,
+        "rows": rows,
+        "template": job.template,
+        "seed": job.seed,
+        "steps": result.steps,
+        "tokens": result.tokens,
+        "final_loss": result.final_loss,
+    }
+    if result.lora:
+        facts["lora"] = {name: value for name, value in result.lora.items() if name != "adapter"}
+    if job.notice:
+        facts["notice"] = job.notice
+    return facts
 
 
 def _write(folder: Path, config: Any, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
@@ -74,7 +128,7 @@ def _compare(folder: Path, weights: dict[str, torch.Tensor]) -> None:
         raise AlpacaError(f"The model written to {folder} does not read back as it was: {', '.join(wrong[:3])}.")
 
 
-def _card(job: Job, result: TrainResult, rows: int) -> str:
+def _card(job: Job, result: TrainResult, rows: int, loading: Sequence[str]) -> str:
     """The model card."""
     lines = [f"> {job.notice}\n"] if job.notice else []
     made = "trained from scratch on" if job.student.startswith("new:") else "fine-tuned on"
@@ -87,14 +141,13 @@ def _card(job: Job, result: TrainResult, rows: int) -> str:
         f"| tokens seen | {result.tokens:,} |",
         f"| last training loss | {result.final_loss:.4f} |",
         f"| how | {result.strategy}, {result.world_size} process(es) |",
+        *_lora(result),
         f"| data (SHA-256) | `{job.identity['data']}` |",
         f"| seed | {job.seed} |\n",
         "The tokenizer's chat template renders the prompt that the model was trained on; an example's input is the key",
         "`input` of the user message:\n",
         "```python",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        "",
-        'tokenizer, model = (kind.from_pretrained(".") for kind in (AutoTokenizer, AutoModelForCausalLM))',
+        *loading,
         'message = {"role": "user", "content": "Add the numbers.", "input": "2, 3"}',
         "prompt = tokenizer.apply_chat_template(",
         '    [message], add_generation_prompt=True, return_tensors="pt", return_dict=True',
@@ -103,3 +156,10 @@ def _card(job: Job, result: TrainResult, rows: int) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _lora(result: TrainResult) -> list[str]:
+    if not result.lora:
+        return []
+    rank, alpha, targets, trained = (result.lora[name] for name in ("rank", "alpha", "targets", "trainable"))
+    return [f"| LoRA | {trained:,} parameters learnt: rank {rank}, alpha {alpha:g}, targets {targets} |"]
