@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,20 +75,25 @@ def told(facts: Mapping[str, Any] | None) -> str:
 
 def _targets(model: Any, options: LocalOptions) -> str | list[str]:
     """What peft takes: its word for all linear layers but the output, or names that are all there."""
-    names = [name.strip() for name in options.lora_targets.split(",")]
-    if names == ["all-linear"]:
-        return names[0]
-    there = {
-        name: module for name, module in model.named_modules() if type(module).__name__ in ("Linear", "Conv1D")
-    }  # Conv1D is GPT-2's linear layer
-    for target in names:
-        if not any(name == target or name.endswith("." + target) for name in there):
-            known = sorted({name.rpartition(".")[2] for name in there})
+    targets = [name.strip() for name in options.lora_targets.split(",")]
+    if targets == ["all-linear"]:
+        return targets[0]
+    linear = {name: m for name, m in model.named_modules() if type(m).__name__ in ("Linear", "Conv1D")}  # GPT-2's name
+    for target in targets:
+        found = [name for name in linear if name == target or name.endswith("." + target)]
+        if not found:
+            known = sorted({name.rpartition(".")[2] for name in linear})
             raise ConfigError(
                 f"trainer.lora_targets: the student has no linear layer {target!r}.",
                 hint=f"It has {', '.join(known)}; all-linear takes all of them but the output.",
             )
-    return names
+        if any(linear[name].weight is model.get_input_embeddings().weight for name in found):
+            raise ConfigError(
+                f"trainer.lora_targets: {target!r} shares its weights with the embeddings of the student, which an"
+                " adapter beside it would change too when they are merged.",
+                hint="Leave it out.",
+            )
+    return targets
 
 
 def finished(job: Job) -> TrainResult | None:
@@ -100,8 +106,8 @@ def finished(job: Job) -> TrainResult | None:
 
 @dataclass(frozen=True)
 class Adapter:
-    """What training leaves: peft's ``config``, the ``names`` in files that every weight must have by the layers, the
-    ``weights`` that there are, and the ``logits`` of the model in memory for the tokens ``probe``, in ``arithmetic``."""
+    """What training leaves: peft's ``config``, the ``names`` in files that there must be by the layers, the ``weights``
+    that there are, and the ``logits`` of the model in memory for the tokens ``probe``, computed in ``arithmetic``."""
 
     config: Any
     names: set[str]
@@ -128,14 +134,13 @@ def take(model: Any, tokens: torch.Tensor, arithmetic: torch.dtype) -> Adapter:
 
 def _in_files(name: str) -> str:
     """peft's name in files for a parameter: seen from the PeftModel, and without the adapter's name."""
-    return "base_model.model." + re.sub(r"_orig_mod\.|_checkpoint_wrapped_module\.", "", name).replace(
-        f".{_NAME}.", "."
-    )
+    name = re.sub(r"_orig_mod\.|_checkpoint_wrapped_module\.", "", name)  # what wrappers add
+    return "base_model.model." + name.replace(f".{_NAME}.", ".")
 
 
 @torch.no_grad()
 def logits(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """The logits of ``tokens`` as one text, by the attention that the model came with, in float32 on the CPU."""
+    """The logits of ``tokens`` as one text, by plain attention, in float32 on the CPU."""
     attention, training = model.config._attn_implementation, model.training
     device = next(model.parameters()).device
     model.set_attn_implementation("eager")
@@ -169,7 +174,11 @@ def write(folder: Path, adapter: Adapter) -> None:
     from safetensors.torch import save_file
 
     save_file(dict(adapter.weights), folder / _WEIGHTS, {"format": "pt"})
-    adapter.config.save_pretrained(folder)
+    config = copy(adapter.config)
+    config.inference_mode = True  # so that it is not trained by mistake; peft does the same
+    if not isinstance(config.target_modules, str):
+        config.target_modules = sorted(config.target_modules)  # a set: the same file every time
+    config.save_pretrained(folder)
 
 
 def check(folder: Path, base: Path | str, adapter: Adapter) -> None:
@@ -190,9 +199,7 @@ def check(folder: Path, base: Path | str, adapter: Adapter) -> None:
         raise _broken(folder, "every matrix B is zero, so the adapter changes nothing")
     again = logits(read(folder, base), adapter.probe)
     if not _close(again, adapter.logits, adapter.arithmetic):
-        raise _broken(
-            folder, f"its logits differ from those in memory by up to {(again - adapter.logits).abs().max():.3g}"
-        )
+        raise _broken(folder, f"its logits differ from those in memory by {_apart(again, adapter.logits):.3g}")
 
 
 def read(folder: Path, base: Path | str) -> Any:
@@ -226,7 +233,7 @@ def merge(
         again = AutoModelForCausalLM.from_pretrained(folder)
         together = logits(again, probe)
         if not _close(together, apart, again.dtype):
-            raise _broken(folder, f"its logits differ from the adapter's by up to {(together - apart).abs().max():.3g}")
+            raise _broken(folder, f"its logits differ from the adapter's by {_apart(together, apart):.3g}")
 
     export.write(job, merged.config, merged.state_dict(), words, template, result, rows, check)
     world.wait()
@@ -235,7 +242,11 @@ def merge(
 def _close(one: torch.Tensor, other: torch.Tensor, arithmetic: torch.dtype) -> bool:
     if torch.get_float32_matmul_precision() != "highest" and arithmetic == torch.float32:
         arithmetic = torch.bfloat16  # TF32 and its like round as coarsely, or nearly
-    return bool((one - other).abs().max() <= _ROUNDING[arithmetic] * other.abs().max())
+    return _apart(one, other) <= _ROUNDING[arithmetic] * float(other.abs().max())
+
+
+def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one - other).abs().max())
 
 
 def _broken(folder: Path, what: str) -> AlpacaError:
