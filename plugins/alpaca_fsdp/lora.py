@@ -164,8 +164,8 @@ def save(
         check(folder, job.base, adapter)
         export.describe(folder, job, words, template, result, rows, _loading(job))
         export.put(folder, job.adapter)
-    if job.options.lora_merge:
-        merge(job, adapter.probe, words, template, result, rows, world)
+        if job.options.lora_merge:
+            merge(job, adapter.probe, words, template, result, rows)
     world.wait()
 
 
@@ -209,19 +209,9 @@ def read(folder: Path, base: Path | str) -> Any:
     return PeftModel.from_pretrained(student.load(base)[0], folder)
 
 
-def merge(
-    job: Job,
-    tokens: torch.Tensor,
-    words: Any,
-    template: ChatTemplate,
-    result: TrainResult,
-    rows: int,
-    world: World,
-) -> None:
+def merge(job: Job, tokens: torch.Tensor, words: Any, template: ChatTemplate, result: TrainResult, rows: int) -> None:
     """Write student and adapter as one model to ``job.model``. Both are read from disk; the student's files are only
     read. Raises AlpacaError unless the merged model reads back with the logits that the two have together."""
-    if not world.first:
-        return world.wait()
     model = read(job.adapter, job.base)
     probe = tokens[:_PROBE]
     apart = logits(model, probe)
@@ -236,7 +226,6 @@ def merge(
             raise _broken(folder, f"its logits differ from the adapter's by {_apart(together, apart):.3g}")
 
     export.write(job, merged.config, merged.state_dict(), words, template, result, rows, check)
-    world.wait()
 
 
 def _close(one: torch.Tensor, other: torch.Tensor, arithmetic: torch.dtype) -> bool:

@@ -39,7 +39,9 @@ def run(job: Job, launcher: Launcher) -> None:
         earlier = lora.finished(job)
         if earlier is not None:
             world.emit("note", message=f"{job.adapter} is there already: it is merged, not trained again")
-            lora.merge(job, tokens[0].ids, words, template, earlier, len(examples), world)
+            if world.first:
+                lora.merge(job, tokens[0].ids, words, template, earlier, len(examples))
+            world.wait()
             return _done(earlier, world)
         adapted = lora.add(model, job, dtype)
     model, fact = placement.place(model, world, dtype)
