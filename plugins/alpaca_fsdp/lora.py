@@ -118,8 +118,8 @@ class Adapter:
 
 
 def take(model: Any, tokens: torch.Tensor, arithmetic: torch.dtype) -> Adapter:
-    """The adapter of a trained ``model``, for which all processes have to call. The weights are the first one's only.
-    ``tokens`` are those of any example."""
+    """The adapter of a trained ``model``. Every process has to call it; only the first one gets the weights.
+    ``tokens`` are those of any example, on the device that computes."""
     from peft.tuners.lora import LoraLayer
 
     gathered = get_model_state_dict(
@@ -129,7 +129,7 @@ def take(model: Any, tokens: torch.Tensor, arithmetic: torch.dtype) -> Adapter:
     probe = tokens[:_PROBE]
     layers = [name for name, module in model.named_modules() if isinstance(module, LoraLayer)]
     names = {_in_files(f"{layer}.lora_{part}.{_NAME}.weight") for layer in layers for part in "AB"}
-    return Adapter(model.peft_config[_NAME], names, weights, probe, logits(model, probe), arithmetic)
+    return Adapter(model.peft_config[_NAME], names, weights, probe.cpu(), logits(model, probe), arithmetic)
 
 
 def _in_files(name: str) -> str:
@@ -142,11 +142,10 @@ def _in_files(name: str) -> str:
 def logits(model: Any, tokens: torch.Tensor) -> torch.Tensor:
     """The logits of ``tokens`` as one text, by plain attention, in float32 on the CPU."""
     attention, training = model.config._attn_implementation, model.training
-    device = next(model.parameters()).device
     model.set_attn_implementation("eager")
     model.eval()
     try:
-        return model(input_ids=tokens[None].to(device), use_cache=False).logits[0].float().cpu()
+        return model(input_ids=tokens[None], use_cache=False).logits[0].float().cpu()
     finally:
         model.set_attn_implementation(attention)
         model.train(training)

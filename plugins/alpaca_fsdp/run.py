@@ -74,7 +74,7 @@ def run(job: Job, launcher: Launcher) -> None:
         export.save(job, model, words, template, result, len(examples), world)
     else:
         with training.casting:
-            adapter = lora.take(model, tokens[0].ids, dtype)
+            adapter = lora.take(model, tokens[0].ids.to(world.device), dtype)
         lora.save(job, adapter, words, template, result, len(examples), world)
     _done(result, world)
 
