@@ -26,39 +26,32 @@ LOADING = (
 
 
 def save(
-    job: Job, model: Any, words: Any, template: ChatTemplate, result: TrainResult, rows: int, world: World
-) -> None:
-    """Gather the weights to the first process, write them beside ``job.model``, read them back, then rename."""
-    weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    if world.first:
-        write(job, model.config, weights, words, template, result, rows)
-    world.wait()
-
-
-def write(
     job: Job,
-    config: Any,
-    weights: dict[str, torch.Tensor],
+    model: Any,
     words: Any,
     template: ChatTemplate,
     result: TrainResult,
     rows: int,
+    world: World,
     check: Callable[[Path], None] = lambda folder: None,
 ) -> None:
-    """Write ``weights`` beside ``job.model``, read them back, let ``check`` look at the folder, then rename it."""
-    folder = draft(job.model)
-    _write(folder, config, weights, _facts(job, result, rows))
-    describe(folder, job, words, template, result, rows)
-    _compare(folder, weights)
-    check(folder)
-    put(folder, job.model)
+    """Gather the weights to the first process, write them beside ``job.model``, read them back, let ``check`` look at
+    the folder, then rename it."""
+    weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    if world.first:
+        folder = draft(job.model)
+        shutil.rmtree(folder, ignore_errors=True)
+        _write(folder, model.config, weights, _facts(job, result, rows))
+        describe(folder, job, words, template, result, rows)
+        _compare(folder, weights)
+        check(folder)
+        put(folder, job.model)
+    world.wait()
 
 
 def draft(place: Path) -> Path:
-    """Where to write what will be ``place``: there is no such folder yet."""
-    folder = place.with_name(place.name + ".tmp")
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
+    """Where what will be ``place`` is written."""
+    return place.with_name(place.name + ".tmp")
 
 
 def put(draft: Path, place: Path) -> None:

@@ -10,6 +10,7 @@ reading must give the logits of the one before.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -158,6 +159,7 @@ def save(
     the merged model, if the job wants one."""
     if world.first:
         folder = export.draft(job.adapter)
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write(folder, adapter)
         check(folder, job.base, adapter)
@@ -209,8 +211,8 @@ def read(folder: Path, base: Path | str) -> Any:
 
 
 def merge(job: Job, tokens: torch.Tensor, words: Any, template: ChatTemplate, result: TrainResult, rows: int) -> None:
-    """Write student and adapter as one model to ``job.model``. Both are read from disk; the student's files are only
-    read. Raises AlpacaError unless the merged model reads back with the logits that the two have together."""
+    """Write student and adapter as one model to ``job.model``, in the process that calls. Both are read from disk; the
+    student's files are only read. Raises AlpacaError unless the merged model reads back with the logits of the two."""
     model = read(job.adapter, job.base)
     probe = tokens[:_PROBE]
     apart = logits(model, probe)
@@ -224,7 +226,8 @@ def merge(job: Job, tokens: torch.Tensor, words: Any, template: ChatTemplate, re
         if not _close(together, apart, again.dtype):
             raise _broken(folder, f"its logits differ from the adapter's by {_apart(together, apart):.3g}")
 
-    export.write(job, merged.config, merged.state_dict(), words, template, result, rows, check)
+    alone = World(rank=0, size=1, device=torch.device("cpu"), sharded=False)
+    export.save(job, merged, words, template, result, rows, alone, check)
 
 
 def _close(one: torch.Tensor, other: torch.Tensor, arithmetic: torch.dtype) -> bool:
