@@ -7,6 +7,7 @@ import time
 
 import pytest
 import training
+from alpaca_fsdp.trainer import FsdpTrainer
 
 from alpaca_core import ConfigError, Stopped
 
@@ -85,7 +86,7 @@ def test_it_goes_on_in_another_number_of_processes(stopped, sharded, data, tmp_p
     shutil.copytree(out, tmp_path / "out")
     _, after = training.train(training.job(data, tmp_path / "out"))
     _, events = sharded
-    assert training.message(after, "note").startswith("going on after step")
+    assert "going on after step" in training.notes(after)
     assert training.losses(before) + training.losses(after) == pytest.approx(training.losses(events), abs=1e-5)
 
 
@@ -100,38 +101,84 @@ LAUNCH = """
 import sys, training
 from pathlib import Path
 def watch(event):
-    print(event.kind, event.step, flush=True)
-training.train(training.job(Path(sys.argv[1]), Path(sys.argv[2]), fsdp=True, max_steps=10**6, save_steps=3), watch)
+    print(event.kind, event.step, event.message, flush=True)
+options = dict(max_steps=10**6, save_steps=int(sys.argv[3]))
+training.train(training.job(Path(sys.argv[1]), Path(sys.argv[2]), fsdp=True, **options), watch)
 """
 
 
-def test_no_worker_outlives_a_killed_launcher_and_the_next_one_goes_on(data, tmp_path):
-    out = tmp_path / "out"
-    launcher = training.in_background(LAUNCH, data, out)
-    for line in launcher.stdout:
-        if line.startswith("checkpoint"):
-            break
-    workers = training.processes_naming(str(out / "checkpoints"))
-    assert len(workers) == 3  # torchrun and two workers
-    with pytest.raises(ConfigError, match="Another training"):
-        training.train(training.job(data, out, fsdp=True, max_steps=10**6, save_steps=3))
+def kill_launcher(launcher, torchrun, worker):
     launcher.kill()
-    launcher.wait()
 
-    class Seen(Exception):
-        pass
 
-    def watch(event):
-        if event.kind == "note":
-            assert "going on after step" in event.message
-            raise Seen
+def kill_torchrun(launcher, torchrun, worker):
+    os.kill(torchrun, signal.SIGKILL)
 
-    with pytest.raises(Seen):
-        training.train(training.job(data, out, fsdp=True, max_steps=10**6, save_steps=3), watch)
-    deadline = time.monotonic() + 20
-    while training.processes_naming(str(out / "checkpoints")) and time.monotonic() < deadline:
+
+def kill_worker(launcher, torchrun, worker):
+    os.kill(worker, signal.SIGKILL)
+
+
+def close_terminal(launcher, torchrun, worker):
+    launcher.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory):
+    """The folder of one training that dies in several ways."""
+    return tmp_path_factory.mktemp("disturbed") / "out"
+
+
+@pytest.mark.parametrize("dies", [kill_launcher, kill_torchrun, kill_worker, close_terminal])
+def test_whoever_dies_no_process_is_left_nothing_is_written_and_the_next_one_goes_on(data, disturbed, dies):
+    closes = dies is close_terminal  # which leaves time for a checkpoint
+    start = training.in_terminal if closes else training.in_background
+    launcher = start(LAUNCH, data, disturbed, 10**6 if closes else 3)
+    said = []
+    for line in launcher.stdout:
+        said.append(line)
+        if line.startswith("step" if closes else "checkpoint"):
+            break
+    if dies is not kill_launcher:  # it is the first
+        assert any("going on after step" in line for line in said)
+    processes = training.processes_naming(str(disturbed / "checkpoints"))
+    assert len(processes) == 3  # torchrun and two workers
+    if dies is kill_launcher:
+        with pytest.raises(ConfigError, match="Another training"):
+            training.train(training.job(data, disturbed, fsdp=True, max_steps=10**6, save_steps=3))
+    there = set(disturbed.glob("checkpoints/step-*/facts.json"))
+    dies(launcher, *sorted(processes)[:2])
+    launcher.wait(timeout=60)
+    deadline = time.monotonic() + 40
+    while training.processes_naming(str(disturbed / "checkpoints")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert training.processes_naming(str(out / "checkpoints")) == []
+    assert training.processes_naming(str(disturbed / "checkpoints")) == []
+    if closes:
+        assert set(disturbed.glob("checkpoints/step-*/facts.json")) - there
+
+    def written():
+        return {path: path.stat().st_mtime_ns for path in disturbed.rglob("*")}
+
+    before = written()
+    time.sleep(1)
+    assert written() == before
+
+
+def test_a_torchrun_started_by_hand_saves_when_it_gets_a_signal(data, tmp_path):
+    from alpaca_fsdp import job as jobs
+
+    job = training.job(data, tmp_path, fsdp=True, max_steps=10**6)
+    decided = jobs.decide(job, sharded=True)
+    decided.checkpoints.mkdir()
+    jobs.write(decided, decided.checkpoints / "job.json")
+    process = training.started(FsdpTrainer(job.options).plan(job))
+    for line in process.stdout:
+        if '"kind": "step"' in line:
+            break
+    process.terminate()
+    said = process.communicate(timeout=60)[0]
+    assert '"kind": "stopped"' in said and len(list(decided.checkpoints.glob("step-*/facts.json"))) == 1
+    assert training.processes_naming(str(decided.checkpoints)) == []
 
 
 def test_another_architecture_is_sharded_by_its_own_layers(data, tmp_path):

@@ -216,7 +216,7 @@ def test_a_time_cap_brings_the_learning_rate_down_and_ends_training(tmp_path, da
     rates = [event.learning_rate for event in events if event.kind == "step"]
     assert 1 < result.steps < 10**6 and (result.model / "config.json").exists()
     assert rates[-1] < 0.2 * max(rates)
-    assert "time cap of 2 s" in training.message(events, "note")
+    assert "time cap of 2 s" in training.notes(events)
 
 
 def test_the_plan_of_fsdp_is_a_torchrun_command(tmp_path, data):

@@ -63,6 +63,10 @@ def message(events, kind: str = "ready") -> str:
     return next(event.message for event in events if event.kind == kind)
 
 
+def notes(events) -> str:
+    return "\n".join(event.message for event in events if event.kind == "note")
+
+
 def student_folder(folder: Path, config, data: Path) -> Path:
     """A random model of ``config`` (its vocabulary is set here) with a tokenizer trained on ``data``."""
     import torch
@@ -91,12 +95,42 @@ def processes_naming(text: str) -> list[int]:
     return found
 
 
-def in_background(code: str, *arguments: Path) -> subprocess.Popen:
+def _environment() -> dict[str, str]:
+    path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+def in_background(code: str, *arguments: object) -> subprocess.Popen:
     """Another Python that runs ``code`` and finds the modules of these tests."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def started(plan) -> subprocess.Popen:
+    """The command of ``plan``, run as a user would who pasted it."""
+    environment = {**_environment(), **plan.env}
+    return subprocess.Popen(plan.argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def in_terminal(code: str, *arguments: object) -> subprocess.Popen:
+    """The same in a terminal of its own, which closes with ``stdout``."""
+    import pty
+
+    ours, its = pty.openpty()
+    take = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", take + code, *map(str, arguments)],
+        env=_environment(),
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+    )
+    os.close(its)
+    process.stdout = os.fdopen(ours, errors="replace")
+    return process

@@ -1,20 +1,22 @@
-"""The finished model: a folder that loads with plain ``from_pretrained``."""
+"""The finished model: a folder that loads with plain ``from_pretrained``.
+
+Gathered weight by weight on the CPU, written, read back, compared; then the folder gets its name.
+"""
 
 # ruff: noqa: TID253 - loaded by the worker only
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from alpaca_core import AlpacaError, ChatTemplate, TrainResult
+from alpaca_fsdp import durable, shards
 from alpaca_fsdp.job import STAMP, Job, write_json
 from alpaca_fsdp.world import World
 
@@ -35,33 +37,26 @@ def save(
     world: World,
     check: Callable[[Path], None] = lambda folder: None,
 ) -> None:
-    """Gather the weights to the first process, write them beside ``job.model``, read them back, let ``check`` look at
-    the folder, then rename it."""
-    weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    """Write the model beside ``job.model``, read it back, let ``check`` look at the folder, then give it its name. The
+    first process writes; the others only help to gather. Raises AlpacaError when what was written does not read back
+    the same."""
+    folder = draft(job.model)
     if world.first:
-        folder = draft(job.model)
         shutil.rmtree(folder, ignore_errors=True)
-        _write(folder, model.config, weights, _facts(job, result, rows))
+        folder.mkdir(parents=True)
+    weights(folder, model, world)
+    if world.first:
+        _configure(folder, model, words, _facts(job, result, rows))
         describe(folder, job, words, template, result, rows)
-        _compare(folder, weights)
+        _load(folder)
         check(folder)
-        put(folder, job.model)
+        durable.publish(folder, job.model)
     world.wait()
 
 
 def draft(place: Path) -> Path:
     """Where what will be ``place`` is written."""
     return place.with_name(place.name + ".tmp")
-
-
-def put(draft: Path, place: Path) -> None:
-    """Make the complete ``draft`` the folder ``place``, instead of what is there."""
-    old = place.with_name(place.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        os.replace(place, old)
-    os.replace(draft, place)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def describe(
@@ -98,27 +93,72 @@ def _facts(job: Job, result: TrainResult, rows: int) -> dict[str, Any]:
     return facts
 
 
-def _write(folder: Path, config: Any, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    # Sharding changes a model's class, so the weights go into a new, plain one.
-    from transformers import AutoConfig, AutoModelForCausalLM
+def weights(folder: Path, model: Any, world: World, limit: int = shards.LIMIT) -> None:
+    """Write the weights of ``model`` to ``folder`` in files of at most ``limit`` bytes, each compared right after."""
+    held = model.state_dict()
+    files = shards.files(shards.plan(model), limit)
+    for file in files:
+        if world.first:
+            digests = shards.write(folder / file.name, file, _gathered(model, held, file, world))
+            shards.compare(folder / file.name, digests)
+        else:
+            for _ in _gathered(model, held, file, world):
+                pass
+    if world.first and len(files) > 1:
+        write_json(folder / shards.INDEX, shards.index(files))
 
-    config = AutoConfig.for_model(**dict(config.to_dict(), alpacakit=facts))
-    with torch.device("meta"):
-        plain = AutoModelForCausalLM.from_config(config)
-    plain.load_state_dict(weights, assign=True, strict=False)
-    plain.tie_weights()
-    plain.save_pretrained(folder)
+
+def _gathered(
+    model: Any, held: dict[str, torch.Tensor], file: shards.File, world: World
+) -> Iterator[dict[str, torch.Tensor]]:
+    """The pieces of ``file`` on the CPU of the first process. All processes have to go through this together."""
+    for piece in file.pieces:
+        yield _whole(model, {name: held[name] for name in piece.sources}, world)
 
 
-def _compare(folder: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Read the folder as anyone would and compare every weight."""
+def _whole(model: Any, parts: dict[str, torch.Tensor], world: World) -> dict[str, torch.Tensor]:
+    found = {}
+    for name, part in parts.items():
+        if hasattr(part, "full_tensor"):
+            part = part.to(world.device).full_tensor()
+        if world.first:
+            found[name] = part.detach().cpu()
+        del part
+    return shards.converted(model, found) if world.first else {}
+
+
+def _configure(folder: Path, model: Any, words: Any, facts: dict[str, Any]) -> None:
+    """config.json and generation_config.json. The end of text that was learnt ends answers too."""
+    from transformers import AutoConfig, GenerationConfig
+
+    config = AutoConfig.for_model(**dict(model.config.to_dict(), alpacakit=facts))
+    config.architectures = [type(model).__name__.removeprefix("FSDP")]  # sharding changes a model's class
+    config.dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    config.save_pretrained(folder)
+    generation = model.generation_config
+    ends = generation.eos_token_id
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    if words.eos_token_id not in ends:
+        generation.eos_token_id = [words.eos_token_id, *ends] if ends else words.eos_token_id
+    if generation.pad_token_id is None:
+        generation.pad_token_id = words.pad_token_id
+    try:
+        generation.save_pretrained(folder)
+    except ValueError:  # some published ones contradict themselves, and may be read but not written
+        GenerationConfig(
+            bos_token_id=words.bos_token_id, eos_token_id=generation.eos_token_id, pad_token_id=words.pad_token_id
+        ).save_pretrained(folder)
+
+
+def _load(folder: Path) -> None:
+    """Open the folder as anyone would, weights without their data: nothing may be missing or left over."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     AutoTokenizer.from_pretrained(folder)
-    again = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
-    wrong = [name for name, weight in weights.items() if not torch.equal(again.get(name, torch.empty(0)), weight)]
+    _, said = AutoModelForCausalLM.from_pretrained(folder, device_map="meta", output_loading_info=True)
+    wrong = {name: sorted(map(str, found))[:3] for name, found in said.items() if found}
     if wrong:
-        raise AlpacaError(f"The model written to {folder} does not read back as it was: {', '.join(wrong[:3])}.")
+        raise AlpacaError(f"The model written to {folder} does not load as it should: {wrong}.")
 
 
 def _card(job: Job, result: TrainResult, rows: int, loading: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_core import ConfigError, TrainJob, TrainResult
-from alpaca_fsdp import data
+from alpaca_fsdp import data, durable
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.recipes import resolved
 
@@ -115,6 +115,7 @@ def begin(job: Job, fresh: bool) -> TrainResult | None:
     Checkpoints of the same job are gone on with. Anything of another job raises ConfigError saying what differs, unless
     ``fresh``, which removes its checkpoints; its model stays until the new one is complete.
     """
+    durable.recover(job.model)
     started = read_json(job.checkpoints / "identity.json")
     finished = read_json(job.model / STAMP)
     if job.options.lora_rank and started is None and not fresh:

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from alpaca_core import AlpacaError
-from alpaca_fsdp import checkpoint, losses, optimizer, preambles, rows
+from alpaca_fsdp import checkpoint, losses, optimizer, preambles, rehearsal, rows
 from alpaca_fsdp.examples import Order, Tokens
+from alpaca_fsdp.health import Health
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.world import Launcher, World
 
@@ -65,24 +65,29 @@ class Training:
         self.cap = options.max_seconds or math.inf
         self.step = 0
         self.progress = Progress()
+        self.saved = 0  # the step of the last checkpoint
+        self.health = Health(model.get_input_embeddings().weight.shape[0])
         self.begun = time.monotonic()
 
     def run(self, checkpoints: Path, launcher: Launcher) -> bool:
         """Train to the last step. False when it stopped before, as asked, with a checkpoint."""
         restored = checkpoint.restore(checkpoints, self.model, self.optimizer, self.world)
         if restored is not None:
-            self.step = restored.pop("step")
-            self.progress = Progress(**restored)
+            self.step = self.saved = restored["step"]
+            self.progress = Progress(**restored["progress"])
+            self.health = Health(**restored["health"])
             self.world.emit("note", step=self.step, steps=self.steps, message=f"going on after step {self.step}")
+        room = rehearsal.rehearse if restored is None else rehearsal.check_room
+        room(checkpoints, self.model, self.optimizer, self.world, self._to_write)
         self.begun = time.monotonic() - self.progress.seconds
         while not self.over:
             stop = self._step(launcher.asked_to_stop)
             rate = self.optimizer.param_groups[0]["lr"]
             self.world.emit("step", step=self.step, steps=self.steps, learning_rate=rate, **asdict(self.progress))
-            if not self.over and (stop or self.step % self.options.save_steps == 0):
-                checkpoint.save(checkpoints, self.step, self.model, self.optimizer, asdict(self.progress), self.world)
-                self.world.emit("checkpoint", step=self.step, steps=self.steps)
-                if stop:
+            due = self.step - self.saved >= self.options.save_steps
+            if stop or self.over or (due and not self.health.doubtful):
+                self._save(checkpoints)
+                if stop and not self.over:
                     return False
         if self.step < self.steps:
             message = f"the time cap of {self.options.max_seconds:g} s ended training before its {self.steps} steps"
@@ -99,6 +104,17 @@ class Training:
         keeps well within it is the same on every machine; after that it counts double, to be through in time."""
         late = 2 * self.progress.seconds / self.cap - 1
         return optimizer.learning_rate(max((self.step + 1) / (self.steps + 1), late), self.options)
+
+    @property
+    def _to_write(self) -> int:
+        """Checkpoints that will be written: the regular ones, and one at the end or when asked to stop."""
+        return (self.steps - self.step) // self.options.save_steps + 1
+
+    def _save(self, checkpoints: Path) -> None:
+        facts = {"progress": asdict(self.progress), "health": self.health.memory}
+        checkpoint.save(checkpoints, self.step, self.model, self.optimizer, facts, self.world)
+        self.saved = self.step
+        self.world.emit("checkpoint", step=self.step, steps=self.steps)
 
     def _step(self, asked_to_stop: bool) -> bool:
         """One optimizer step. True when some process was asked to stop."""
@@ -123,8 +139,7 @@ class Training:
         ).tolist()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-        if not (math.isfinite(loss) and torch.isfinite(norm)):
-            raise self._broken(found)
+        self.health.check(self.step, loss / supervised, float(norm), found, self.world)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
         self.optimizer.step()
@@ -133,16 +148,3 @@ class Training:
         tokens = self.progress.tokens + sum(len(example.ids) for example in batch)
         self.progress = Progress(tokens, round(clock, 4), loss / supervised)
         return stop > 0
-
-    def _broken(self, found: list[tuple[list[Tokens], rows.Row, torch.Tensor]]) -> AlpacaError:
-        """The error for a loss or gradient that is no number, naming the rows with such a loss, or else all."""
-        wrong, seen = set(), set()
-        for examples, row, each in found:
-            seen |= {example.row for example in examples}
-            wrong |= {examples[i].row for i in row.owners[~torch.isfinite(each.cpu())].tolist()} if examples else set()
-        wrong = set().union(*self.world.all(wrong)) or set().union(*self.world.all(seen))
-        named = ", ".join(map(str, sorted(wrong)[:20])) + (", …" if len(wrong) > 20 else "")
-        return AlpacaError(
-            f"Step {self.step + 1}: the loss or its gradient is not a finite number. Rows of the data: {named}.",
-            hint="Look at these rows, or lower trainer.learning_rate. The last checkpoint is sound.",
-        )

@@ -21,7 +21,7 @@ import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from alpaca_core import AlpacaError, ChatTemplate, ConfigError, TrainResult
-from alpaca_fsdp import export, student
+from alpaca_fsdp import durable, export, student
 from alpaca_fsdp.job import STAMP, Job, read_json
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.world import World
@@ -164,7 +164,7 @@ def save(
         write(folder, adapter)
         check(folder, job.base, adapter)
         export.describe(folder, job, words, template, result, rows, _loading(job))
-        export.put(folder, job.adapter)
+        durable.publish(folder, job.adapter)
         if job.options.lora_merge:
             merge(job, adapter.probe, words, template, result, rows)
     world.wait()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from alpaca_core import TrainResult
-from alpaca_fsdp import data, export, lora, placement, student
+from alpaca_core import Stopped, TrainResult
+from alpaca_fsdp import data, export, lora, placement, probe, soundness, student
 from alpaca_fsdp.examples import tokenize
 from alpaca_fsdp.job import Job
 from alpaca_fsdp.loop import Training
@@ -14,12 +14,14 @@ from alpaca_fsdp.world import Launcher, World, hold
 
 
 def run(job: Job, launcher: Launcher) -> None:
-    """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last."""
+    """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last.
+    Raises Stopped when it ended before its last step, as asked, with a checkpoint."""
     from accelerate.utils import set_seed
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     world = World.join(job.sharded, job.options.device)
+    probe.exchange(world)
     if world.first:
         hold(job.out / ".training.lock")
     set_seed(job.seed)
@@ -29,9 +31,14 @@ def run(job: Job, launcher: Launcher) -> None:
         student.make(job, examples, template)
     world.wait()
     model, words = student.load(job.base)
+    for note in soundness.differences(words, model.config):
+        world.emit("note", message=note)
     tokens, too_long = tokenize(examples, template, words, job.options.max_length)
     if too_long:
         world.emit("note", message=f"{len(too_long)} of {len(examples)} examples have no room for a response: left out")
+    endless = sum(int(example.ids[-1]) != words.eos_token_id for example in tokens)
+    if endless:
+        world.emit("note", message=f"{endless} examples are cut at {job.options.max_length} tokens: they teach no end")
     parameters = model.num_parameters()
     dtype = placement.dtype(job.options, world)
     adapted = None
@@ -47,6 +54,7 @@ def run(job: Job, launcher: Launcher) -> None:
     model, fact = placement.place(model, world, dtype)
     model.train()
     training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype)
+    training.health.trained = not isinstance(job.base, Path)  # a new one knows nothing yet
     fact += lora.told(adapted)
     world.emit(
         "ready",
@@ -57,7 +65,8 @@ def run(job: Job, launcher: Launcher) -> None:
     finished = training.run(job.checkpoints, launcher)
     if not finished:
         world.emit("stopped", step=training.step)
-        return world.leave()
+        world.leave()
+        raise Stopped(f"Training stopped after step {training.step}, with a checkpoint.")
     result = TrainResult(
         model=job.model,
         base=str(job.base),

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 
 from alpaca_core import ChatTemplate, ConfigError, Example
-from alpaca_fsdp import data, tokenizer
+from alpaca_fsdp import data, durable, soundness, tokenizer
 from alpaca_fsdp.job import STAMP, Job, read_json, write_json
 from alpaca_fsdp.recipes import ARCHITECTURES
 
@@ -60,8 +59,7 @@ def make(job: Job, examples: Sequence[Example], template: ChatTemplate) -> None:
     words.save_pretrained(draft)
     (draft / "tokenizer.model").write_bytes(pieces)
     write_json(draft / STAMP, {"made_of": about, "notice": job.notice})
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(draft, folder)
+    durable.publish(draft, folder)
 
 
 @torch.no_grad()
@@ -84,9 +82,12 @@ def _fields(examples: Sequence[Example], template: ChatTemplate, lines: Sequence
 
 def load(student: Path | str) -> tuple[Any, Any]:
     """Model (float32, on the CPU) and tokenizer of a folder or hub id. The tokenizer has a pad token afterwards: an
-    existing one, so that the embedding keeps its size. Raises ConfigError when there is no such student."""
+    existing one, so that the embedding keeps its size. Raises ConfigError when there is no such student, or it is not
+    sound (see ``soundness``)."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if Path(student).is_dir():
+        soundness.check_files(Path(student))
     try:
         words = AutoTokenizer.from_pretrained(student)
         model = AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32)
@@ -95,8 +96,7 @@ def load(student: Path | str) -> tuple[Any, Any]:
             f"Cannot load the student {student}: {str(exc).strip().splitlines()[0]}",
             hint="--student takes a folder or hub id of a causal language model, new:tiny or new:small.",
         ) from exc
-    if words.eos_token_id is None:
-        raise ConfigError(f"The tokenizer of {student} has no end-of-text token, so nothing could ever end.")
+    soundness.check_words(words, model.config, str(student))
     if words.pad_token_id is None:
         words.pad_token = words.unk_token or words.eos_token
     rows = model.get_input_embeddings().weight.shape[0]

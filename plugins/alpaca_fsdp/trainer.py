@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -22,6 +23,7 @@ from typing import Any
 import alpaca_core
 from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
 from alpaca_fsdp import job as jobs
+from alpaca_fsdp import soundness
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.recipes import ARCHITECTURES
 
@@ -73,8 +75,8 @@ class LocalTrainer:
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
         """Train, from the newest checkpoint of the same job if there is one; see ``job.begin``.
 
-        SIGINT and SIGTERM make the worker write a checkpoint; then the first raises KeyboardInterrupt, the other
-        Stopped. A second one ends the worker at once.
+        SIGINT, SIGTERM and SIGHUP (a closed terminal) make the worker write a checkpoint; then the first raises
+        KeyboardInterrupt, the others Stopped. A second one ends the worker at once.
         """
         plan = self.plan(job)
         decided = jobs.decide(job, self.sharded)
@@ -143,6 +145,7 @@ def _check_student(student: str) -> None:
     elif folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ConfigError(f"The student {student!r} holds no model: it has no config.json.")
+        soundness.check_files(folder)
     elif not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", student):
         raise ConfigError(
             f"The student {student!r} is not a folder.",
@@ -252,14 +255,22 @@ class _Worker:
             case "stopped":
                 self.stopped_at = event["step"]
             case kind:
-                self.on_event(TrainEvent(kind, **event))
+                try:
+                    self.on_event(TrainEvent(kind, **event))
+                except OSError as exc:
+                    if exc.errno != errno.EIO:
+                        raise
+                    if not self.asked_to_stop:  # the terminal is gone, and SIGHUP is on its way
+                        self._stop(signal.SIGHUP)
 
     @contextmanager
     def _signals(self):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {name: signal.signal(name, self._stop) for name in (signal.SIGINT, signal.SIGTERM)}
+        names = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        # Ignored already: nohup.
+        before = {name: signal.signal(name, self._stop) for name in names if signal.getsignal(name) != signal.SIG_IGN}
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from alpaca_core import AlpacaError, ConfigError
 LAUNCHED = "ALPACAKIT_LAUNCHED"  # set by the launcher: standard input is its pipe
 EVENT = "\x1e"  # starts a line of standard output that holds an event as JSON (ASCII's record separator)
 _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
+_SAME = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,14 @@ class World:
 
 
 def emit(kind: str, **content: Any) -> None:
-    """One event as a line of standard output, in one piece."""
+    """One event as a line of standard output, in one piece. That nobody reads it any more (a closed terminal) ends
+    nothing; see Launcher."""
     line = EVENT + json.dumps({"kind": kind, **content}) + "\n"
-    sys.stdout.flush()
-    os.write(1, line.encode())
+    try:
+        sys.stdout.flush()
+        os.write(1, line.encode())
+    except OSError:
+        pass
 
 
 def emit_error(error: AlpacaError) -> None:
@@ -91,26 +97,37 @@ def emit_error(error: AlpacaError) -> None:
 
 
 class Launcher:
-    """The launcher's end of standard input. A byte asks to stop at the next step; its end means that the launcher is
-    gone, and ends this process at once: torchrun's workers are no children of the launcher and get no other news."""
+    """Who started us: news that training should stop, and an end at once when they are gone.
+
+    The launcher's end of standard input: a byte asks to stop at the next step; its end means that the launcher died,
+    and ends this process at once. Signals (from torchrun, a scheduler, a terminal) ask the same, and a second one ends
+    at once; one that follows within ``_SAME`` seconds is the same one, sent to us and through torchrun. Whoever started
+    us may also die alone: Linux then kills us (torchrun's workers are in sessions of their own and get no other news).
+    """
 
     def __init__(self) -> None:
         self.asked_to_stop = False
-        if LAUNCHED not in os.environ:
-            return
-        threading.Thread(target=self._listen, daemon=True).start()
-        if sys.platform == "linux":  # the same for whoever started us, should it die alone
+        self._first_signal = 0.0
+        launched = LAUNCHED in os.environ
+        if launched:
+            threading.Thread(target=self._listen, daemon=True).start()
+        # Not for a worker started by hand: it may outlive its shell (nohup).
+        if sys.platform == "linux" and (launched or "TORCHELASTIC_RUN_ID" in os.environ):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, self._signalled)
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(name) != signal.SIG_IGN:  # nohup
+                signal.signal(name, self._signalled)
 
     def _listen(self) -> None:
         while os.read(0, 1):
             self.asked_to_stop = True
         os._exit(1)
 
-    def _signalled(self, *_: Any) -> None:
-        self.asked_to_stop = True
+    def _signalled(self, number: int, _: Any) -> None:
+        now = time.monotonic()
+        if self._first_signal and now - self._first_signal > _SAME:
+            os._exit(128 + number)
+        self.asked_to_stop, self._first_signal = True, self._first_signal or now
 
 
 def hold(lock: Path) -> int:
