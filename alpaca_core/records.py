@@ -242,7 +242,9 @@ class TrainEvent:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A finished training. ``base`` is the student before it; ``strategy`` how it ran (``single``, ``fsdp2``)."""
+    """A finished training. ``base`` is the student before it; ``strategy`` how it ran (``single``, ``fsdp2``);
+    ``parameters`` the model's, ``lora`` what is told of its adapter, if it has one: ``rank, alpha, targets, trainable``
+    (parameters that learnt) and ``adapter``, the folder."""
 
     model: Path
     base: str
@@ -253,3 +255,4 @@ class TrainResult:
     final_loss: float
     seconds: float
     parameters: int = 0
+    lora: Mapping[str, Any] | None = None

@@ -44,6 +44,7 @@ def training_summary(result: TrainResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 2),
         "parameters": result.parameters,
         "model": str(result.model),
+        **({"lora": dict(result.lora)} if result.lora else {}),
     }
 
 

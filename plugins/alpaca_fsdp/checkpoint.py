@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
 from alpaca_core import AlpacaError
 from alpaca_fsdp import durable
@@ -63,7 +63,10 @@ def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer, world: W
         if not damaged:
             held = state(model, optimizer)
             read(place, held, world)
-            set_state_dict(model, optimizer, model_state_dict=held["model"], optim_state_dict=held["optimizer"])
+            options = StateDictOptions(strict=not _frozen(model))  # reading has missed no weight that is learnt
+            set_state_dict(
+                model, optimizer, model_state_dict=held["model"], optim_state_dict=held["optimizer"], options=options
+            )
             return read_json(place / _FACTS)
         world.emit("note", message=f"checkpoint {place.name} is damaged ({damaged}): trying the one before")
         if world.first:
@@ -74,9 +77,15 @@ def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer, world: W
 
 
 def state(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The tensors of a checkpoint, by name. They are those of the model and the optimizer, not copies."""
+    """The tensors of a checkpoint, by name: of what is learnt (frozen weights are the student's) and the optimizer.
+    They are those of the model and the optimizer, not copies."""
     weights, moments = get_state_dict(model, optimizer)
-    return {"model": weights, "optimizer": moments}
+    frozen = _frozen(model)
+    return {"model": {name: w for name, w in weights.items() if name not in frozen}, "optimizer": moments}
+
+
+def _frozen(model: Any) -> set[str]:
+    return {name for name, p in model.named_parameters(remove_duplicate=False) if not p.requires_grad}
 
 
 def write(folder: Path, held: dict[str, Any], world: World) -> dict[str, str]:

@@ -8,6 +8,7 @@ Gathered weight by weight on the CPU, written, read back, compared; then the fol
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,26 @@ from alpaca_fsdp.job import STAMP, Job, write_json
 from alpaca_fsdp.weights import LIMIT, ShardWriter, Slot
 from alpaca_fsdp.world import World
 
+LOADING = (
+    "from transformers import AutoModelForCausalLM, AutoTokenizer",
+    "",
+    'tokenizer, model = (kind.from_pretrained(".") for kind in (AutoTokenizer, AutoModelForCausalLM))',
+)
+
 
 def save(
-    job: Job, model: Any, words: Any, template: ChatTemplate, result: TrainResult, rows: int, world: World
+    job: Job,
+    model: Any,
+    words: Any,
+    template: ChatTemplate,
+    result: TrainResult,
+    rows: int,
+    world: World,
+    check: Callable[[Path], None] = lambda folder: None,
 ) -> None:
-    """Write the model beside ``job.model``, read it back, then give it its name. The first process writes; the others
-    only help to gather. Raises AlpacaError when what was written does not read back the same."""
+    """Write the model beside ``job.model``, read it back, let ``check`` look at the folder, then give it its name. The
+    first process writes; the others only help to gather. Raises AlpacaError when what was written does not read back
+    the same."""
     folder = draft(job.model)
     if world.first:
         shutil.rmtree(folder, ignore_errors=True)
@@ -35,6 +50,7 @@ def save(
         _configure(folder, model, words, _facts(job, result, rows))
         describe(folder, job, words, template, result, rows)
         _load(folder)
+        check(folder)
         durable.publish(folder, job.model)
     world.wait()
 
@@ -44,11 +60,19 @@ def draft(place: Path) -> Path:
     return place.with_name(place.name + ".tmp")
 
 
-def describe(folder: Path, job: Job, words: Any, template: ChatTemplate, result: TrainResult, rows: int) -> None:
-    """Add the tokenizer, the card and the stamp to ``folder``."""
+def describe(
+    folder: Path,
+    job: Job,
+    words: Any,
+    template: ChatTemplate,
+    result: TrainResult,
+    rows: int,
+    loading: Sequence[str] = LOADING,
+) -> None:
+    """Add the tokenizer, the card and the stamp to ``folder``. ``loading`` is Python that makes tokenizer and model."""
     words.chat_template = template.jinja
     words.save_pretrained(folder)
-    (folder / "README.md").write_text(_card(job, result, rows), encoding="utf-8")
+    (folder / "README.md").write_text(_card(job, result, rows, loading), encoding="utf-8")
     facts = _facts(job, result, rows)
     write_json(folder / STAMP, {"identity": dict(job.identity), "facts": facts, "result": asdict(result)})
 
@@ -63,6 +87,8 @@ def _facts(job: Job, result: TrainResult, rows: int) -> dict[str, Any]:
         "tokens": result.tokens,
         "final_loss": result.final_loss,
     }
+    if result.lora:
+        facts["lora"] = {name: value for name, value in result.lora.items() if name != "adapter"}
     if job.notice:
         facts["notice"] = job.notice
     return facts
@@ -138,7 +164,7 @@ def _load(folder: Path) -> None:
         raise AlpacaError(f"The model written to {folder} does not load as it should: {wrong}.")
 
 
-def _card(job: Job, result: TrainResult, rows: int) -> str:
+def _card(job: Job, result: TrainResult, rows: int, loading: Sequence[str]) -> str:
     """The model card."""
     lines = [f"> {job.notice}\n"] if job.notice else []
     made = "trained from scratch on" if job.student.startswith("new:") else "fine-tuned on"
@@ -151,14 +177,13 @@ def _card(job: Job, result: TrainResult, rows: int) -> str:
         f"| tokens seen | {result.tokens:,} |",
         f"| last training loss | {result.final_loss:.4f} |",
         f"| how | {result.strategy}, {result.world_size} process(es) |",
+        *_lora(result),
         f"| data (SHA-256) | `{job.identity['data']}` |",
         f"| seed | {job.seed} |\n",
         "The tokenizer's chat template renders the prompt that the model was trained on; an example's input is the key",
         "`input` of the user message:\n",
         "```python",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        "",
-        'tokenizer, model = (kind.from_pretrained(".") for kind in (AutoTokenizer, AutoModelForCausalLM))',
+        *loading,
         'message = {"role": "user", "content": "Add the numbers.", "input": "2, 3"}',
         "prompt = tokenizer.apply_chat_template(",
         '    [message], add_generation_prompt=True, return_tensors="pt", return_dict=True',
@@ -167,3 +192,10 @@ def _card(job: Job, result: TrainResult, rows: int) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _lora(result: TrainResult) -> list[str]:
+    if not result.lora:
+        return []
+    rank, alpha, targets, trained = (result.lora[name] for name in ("rank", "alpha", "targets", "trainable"))
+    return [f"| LoRA | {trained:,} parameters learnt: rank {rank}, alpha {alpha:g}, targets {targets} |"]

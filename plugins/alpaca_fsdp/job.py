@@ -29,6 +29,10 @@ LEARNT = (
     "beta2",
     "max_grad_norm",
     "dtype",
+    "lora_rank",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_targets",
 )
 STAMP = "alpacakit.json"  # in a finished model or student: what it is
 
@@ -50,7 +54,12 @@ class Job:
 
     @property
     def model(self) -> Path:
-        return self.out / "model"
+        """The folder with the result."""
+        return self.adapter if self.options.lora_rank and not self.options.lora_merge else self.out / "model"
+
+    @property
+    def adapter(self) -> Path:
+        return self.out / "adapter"
 
     @property
     def checkpoints(self) -> Path:
@@ -77,7 +86,7 @@ def decide(job: TrainJob, sharded: bool) -> Job:
         "template": job.template,
         "template_options": dict(job.template_options),
         "seed": job.seed,
-        **{name: getattr(options, name) for name in LEARNT},
+        **{name: _learnt(options, name) for name in LEARNT},
     }
     out = job.out.resolve()
     return Job(
@@ -94,6 +103,12 @@ def decide(job: TrainJob, sharded: bool) -> Job:
     )
 
 
+def _learnt(options: LocalOptions, name: str) -> Any:
+    if name.startswith("lora_") and options.lora_rank is None:
+        return None  # it has no say
+    return getattr(options, name)
+
+
 def begin(job: Job, fresh: bool) -> TrainResult | None:
     """Make ``job.out`` ready: the stored result if the work is done, else None.
 
@@ -103,8 +118,11 @@ def begin(job: Job, fresh: bool) -> TrainResult | None:
     durable.recover(job.model)
     started = read_json(job.checkpoints / "identity.json")
     finished = read_json(job.model / STAMP)
+    if job.options.lora_rank and started is None and not fresh:
+        _check_adapter(job)
     if fresh:
         shutil.rmtree(job.checkpoints, ignore_errors=True)
+        (job.adapter / STAMP).unlink(missing_ok=True)  # no longer the finished half of a training, see lora.finished
     elif finished is not None and finished.get("identity") == job.identity:
         return TrainResult(**dict(finished["result"], model=job.model, base=str(job.base)))
     elif started is not None:
@@ -119,6 +137,18 @@ def begin(job: Job, fresh: bool) -> TrainResult | None:
     job.checkpoints.mkdir(parents=True, exist_ok=True)
     write_json(job.checkpoints / "identity.json", dict(job.identity))
     return None
+
+
+def _check_adapter(job: Job) -> None:
+    """Refuse to train where the adapter of something else is."""
+    stamp = read_json(job.adapter / STAMP)
+    if stamp is not None:
+        _same(job, stamp["identity"], "The adapter in")
+    elif job.adapter.exists():
+        raise ConfigError(
+            f"{job.adapter} is there already and was not made by this trainer.",
+            hint="Choose another --out, or replace it with --fresh.",
+        )
 
 
 def _same(job: Job, there: Mapping[str, Any], what: str) -> None:

@@ -13,12 +13,14 @@ from alpaca_fsdp.options import LocalOptions
 
 
 def build(model: Any, options: LocalOptions) -> torch.optim.Optimizer:
-    """AdamW. Matrices of the layers decay; embeddings, biases and norms do not."""
+    """AdamW over what is not frozen. Matrices of the layers decay; embeddings, biases and norms do not."""
     inner = {id(p) for layer in student.layers(model) for p in layer.parameters() if p.ndim > 1}
+    learnt = [p for p in model.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in model.parameters() if id(p) in inner], "weight_decay": options.weight_decay},
-        {"params": [p for p in model.parameters() if id(p) not in inner], "weight_decay": 0.0},
+        {"params": [p for p in learnt if id(p) in inner], "weight_decay": options.weight_decay},
+        {"params": [p for p in learnt if id(p) not in inner], "weight_decay": 0.0},
     ]
+    groups = [group for group in groups if group["params"]]  # with LoRA all is in the layers
     return torch.optim.AdamW(groups, lr=options.learning_rate, betas=(0.9, options.beta2), fused=True)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 
@@ -38,6 +39,11 @@ class LocalOptions:
     packing: bool = option(True, "pack examples into rows without padding; the losses are the same")
     micro_tokens: int = option(4096, "tokens of one forward pass per process, at most; less takes less memory")
     save_steps: int = option(500, "write a checkpoint every so many steps; the last two are kept")
+    lora_rank: int | None = option(None, "train LoRA adapters of this rank, all else frozen (default: train all)")
+    lora_alpha: float | None = option(None, "LoRA: adapters count alpha / rank times (default: twice the rank)")
+    lora_dropout: float = option(0.0, "LoRA: dropout of what goes into an adapter")
+    lora_targets: str = option("all-linear", "LoRA: layers by name, with commas between, such as q_proj,v_proj")
+    lora_merge: bool = option(True, "LoRA: write the merged model too, not the adapter alone")
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "max_grad_norm", "micro_tokens", "save_steps")
@@ -50,6 +56,7 @@ class LocalOptions:
             raise ValueError(f"beta2 must be at least 0 and less than 1, not {self.beta2}")
         if self.weight_decay is not None and self.weight_decay < 0:
             raise ValueError(f"weight_decay must not be negative, not {self.weight_decay}")
+        _check_lora(self)
 
 
 @dataclass(frozen=True)
@@ -68,3 +75,15 @@ def _positive(options: Any, *names: str, optional: bool = False) -> None:
         value = getattr(options, name)
         if not (optional and value is None) and not value > 0:
             raise ValueError(f"{name} must be greater than 0, not {value}")
+
+
+def _check_lora(options: LocalOptions) -> None:
+    _positive(options, "lora_rank", "lora_alpha", optional=True)
+    if not 0 <= options.lora_dropout < 1:
+        raise ValueError(f"lora_dropout must be at least 0 and less than 1, not {options.lora_dropout}")
+    if not all(re.fullmatch(r"[\w.-]+", name.strip()) for name in options.lora_targets.split(",")):
+        raise ValueError(f"lora_targets must be names of layers with commas between, not {options.lora_targets!r}")
+    if options.lora_rank is None:  # whoever sets these means to have LoRA
+        for name, default in ((each.name, each.default) for each in fields(options) if each.name.startswith("lora_")):
+            if getattr(options, name) != default:
+                raise ValueError(f"{name} is set and lora_rank is not: set lora_rank too, such as lora_rank=8")

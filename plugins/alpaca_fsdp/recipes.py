@@ -32,6 +32,8 @@ ARCHITECTURES = {
 
 # Fine-tuning keeps to the published Alpaca recipe (README of tatsu-lab/stanford_alpaca).
 PUBLISHED = {"learning_rate": 2e-5, "schedule": "cosine", "warmup": 0.03, "weight_decay": 0.0, "beta2": 0.999}
+# LoRA wants a larger rate: 3e-4 is what the published Alpaca-LoRA trained with (finetune.py of tloen/alpaca-lora).
+PUBLISHED_LORA = PUBLISHED | {"learning_rate": 3e-4}
 RECIPES = {
     "new:tiny": {"learning_rate": 2e-3, "schedule": "linear", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
     "new:small": {"learning_rate": 1e-3, "schedule": "cosine", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
@@ -45,7 +47,9 @@ Options = TypeVar("Options", bound=LocalOptions)
 
 def resolved(options: Options, student: str) -> Options:
     """``options`` with every None filled in: as the first preset that does so says, or else as ``student`` needs it."""
-    recipe = dict(RECIPES.get(student, PUBLISHED))
+    recipe = dict(RECIPES.get(student, PUBLISHED_LORA if options.lora_rank else PUBLISHED))
+    if options.lora_rank:
+        recipe["lora_alpha"] = 2.0 * options.lora_rank
     for name in reversed(presets(options.preset)):
         recipe |= PRESETS[name]
     return replace(options, **{name: v for name, v in recipe.items() if getattr(options, name) is None})

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from alpaca_core import Stopped, TrainResult
-from alpaca_fsdp import data, export, placement, probe, soundness, student
+from alpaca_fsdp import data, export, lora, placement, probe, soundness, student
 from alpaca_fsdp.examples import tokenize
 from alpaca_fsdp.job import Job
 from alpaca_fsdp.loop import Training
@@ -41,10 +41,21 @@ def run(job: Job, launcher: Launcher) -> None:
         world.emit("note", message=f"{endless} examples are cut at {job.options.max_length} tokens: they teach no end")
     parameters = model.num_parameters()
     dtype = placement.dtype(job.options, world)
+    adapted = None
+    if job.options.lora_rank:
+        earlier = lora.finished(job)
+        if earlier is not None:
+            world.emit("note", message=f"{job.adapter} is there already: it is merged, not trained again")
+            if world.first:
+                lora.merge(job, tokens[0].ids, words, template, earlier, len(examples))
+            world.wait()
+            return _done(earlier, world)
+        adapted = lora.add(model, job, dtype)
     model, fact = placement.place(model, world, dtype)
     model.train()
     training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype)
     training.health.trained = not isinstance(job.base, Path)  # a new one knows nothing yet
+    fact += lora.told(adapted)
     world.emit(
         "ready",
         steps=training.steps,
@@ -66,8 +77,18 @@ def run(job: Job, launcher: Launcher) -> None:
         final_loss=training.progress.loss,
         seconds=round(training.progress.seconds, 3),
         parameters=parameters,
+        lora=adapted,
     )
-    export.save(job, model, words, template, result, len(examples), world)
-    world.emit("saved", step=training.step, message=str(job.model))
-    world.emit("result", **dict(asdict(result), model=str(job.model)))
+    if adapted is None:
+        export.save(job, model, words, template, result, len(examples), world)
+    else:
+        with training.casting:
+            adapter = lora.take(model, tokens[0].ids.to(world.device), dtype)
+        lora.save(job, adapter, words, template, result, len(examples), world)
+    _done(result, world)
+
+
+def _done(result: TrainResult, world: World) -> None:
+    world.emit("saved", step=result.steps, message=str(result.model))
+    world.emit("result", **dict(asdict(result), model=str(result.model)))
     world.leave()

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import alpaca_core
 from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
 from alpaca_fsdp import job as jobs
 from alpaca_fsdp import soundness
+from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.recipes import ARCHITECTURES
 
 _EVENT = "\x1e"  # the worker's mark of an event among other lines (world.EVENT, which imports torch)
@@ -41,8 +43,10 @@ class LocalTrainer:
         self.options = options
 
     def plan(self, job: TrainJob) -> Plan:
-        """The command line of the worker. Raises ConfigError when there is no such student."""
+        """The command line of the worker. Raises ConfigError when there is no such student, MissingError when LoRA is
+        asked for and peft is not there."""
         _check_student(job.student)
+        _check_lora(self.options)
         argv = (sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", str(_file(job)))
         env = {"GOMP_SPINCOUNT": _SPINS, **self._environment()}
         return Plan(argv, {name: os.environ.get(name, value) for name, value in env.items()}, self._notes())
@@ -146,6 +150,14 @@ def _check_student(student: str) -> None:
         raise ConfigError(
             f"The student {student!r} is not a folder.",
             hint=f"Give a model folder, a hub id such as huggyllama/llama-7b, {' or '.join(ARCHITECTURES)}.",
+        )
+
+
+def _check_lora(options: LocalOptions) -> None:
+    if options.lora_rank and find_spec("peft") is None:
+        raise MissingError(
+            "trainer.lora_rank needs the package 'peft', which is not installed.",
+            hint="Install it with: pip install 'alpacakit[lora]'",
         )
 
 

@@ -50,7 +50,8 @@ class TransformersTeacher:
             raise ConfigError("The transformers teacher needs a model.", hint="Name a folder or hub id with --model.")
         folder = Path(options.model).expanduser()
         if folder.is_dir():
-            if not (folder / "config.json").is_file():
+            # transformers reads a LoRA adapter together with the model that its adapter_config.json names
+            if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
                 inner = folder / "model"
                 hint = f"Did you mean {inner}?" if (inner / "config.json").is_file() else ""
                 raise ConfigError(f"{folder} holds no model: it has no config.json.", hint=hint)
