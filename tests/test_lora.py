@@ -85,11 +85,15 @@ def local(data, llama, tmp_path_factory):
 TWO = """
 import sys
 from pathlib import Path
+from alpaca_core import Stopped
 from alpaca_fsdp import job, run, world
 from test_lora import Asked
 world.World.leave = lambda self: None  # one process group for all trainings
 for path, stop_at in zip(map(Path, sys.argv[1::2]), map(int, sys.argv[2::2])):
-    run.run(job.load(path), Asked(stop_at))
+    try:
+        run.run(job.load(path), Asked(stop_at))
+    except Stopped:
+        pass
 """
 
 
@@ -198,7 +202,7 @@ def test_a_stop_and_going_on_change_nothing(two):
 def test_a_checkpoint_holds_what_learns_and_nothing_else(two):
     from torch.distributed.checkpoint import FileSystemReader
 
-    (folder,) = two["halted"][0].checkpoints.glob("step-*")
+    folder = min(two["halted"][0].checkpoints.glob("step-*"))
     names = FileSystemReader(folder).read_metadata().state_dict_metadata
     assert names and all(".lora_" in name for name in names if name.startswith(("model.", "optimizer.state.")))
 
