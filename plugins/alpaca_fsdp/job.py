@@ -29,6 +29,11 @@ LEARNT = (
     "beta2",
     "max_grad_norm",
     "dtype",
+    "encoding",
+    "stepping",
+    "loss",
+    "micro_batch",
+    "pad_row",
 )
 STAMP = "alpacakit.json"  # in a finished model or student: what it is
 

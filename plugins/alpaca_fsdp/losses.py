@@ -52,6 +52,7 @@ def choose(model: Any, examples: Sequence[Tokens], packing: bool, device: torch.
     The test packs two examples. The second's losses must be those it has alone, and must not move when the first is
     replaced: so no attention passes between examples, whatever the architecture.
     """
+    examples = [example for example in examples if example.supervised]
     if packing:
         own = model.config._attn_implementation
         for layout in (PACKED, MASKED):

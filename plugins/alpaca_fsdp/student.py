@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from alpaca_core import ChatTemplate, ConfigError, Example
-from alpaca_fsdp import data, tokenizer
+from alpaca_fsdp import data, published, tokenizer
 from alpaca_fsdp.job import STAMP, Job, read_json, write_json
 from alpaca_fsdp.recipes import ARCHITECTURES
 
@@ -82,9 +82,10 @@ def _fields(examples: Sequence[Example], template: ChatTemplate, lines: Sequence
     return texts
 
 
-def load(student: Path | str) -> tuple[Any, Any]:
+def load(student: Path | str, pad_row: bool | None = False) -> tuple[Any, Any]:
     """Model (float32, on the CPU) and tokenizer of a folder or hub id. The tokenizer has a pad token afterwards: an
-    existing one, so that the embedding keeps its size. Raises ConfigError when there is no such student."""
+    existing one, so that the embedding keeps its size, or with ``pad_row`` one of its own, as published. Raises
+    ConfigError when there is no such student."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
@@ -95,6 +96,8 @@ def load(student: Path | str) -> tuple[Any, Any]:
             f"Cannot load the student {student}: {str(exc).strip().splitlines()[0]}",
             hint="--student takes a folder or hub id of a causal language model, new:tiny or new:small.",
         ) from exc
+    if pad_row:
+        published.add_pad_row(model, words)
     if words.eos_token_id is None:
         raise ConfigError(f"The tokenizer of {student} has no end-of-text token, so nothing could ever end.")
     if words.pad_token_id is None:
