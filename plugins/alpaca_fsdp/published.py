@@ -39,8 +39,8 @@ def order(options: LocalOptions, examples: int, seed: int, processes: int) -> Or
 def done(step: int, steps: int, options: LocalOptions) -> float:
     """How far training is at ``step`` (from 0) of ``steps``, as a share, for ``optimizer.learning_rate``.
 
-    Ours is one step ahead, so that the first and the last step learn too. transformers' Trainer warms up over whole
-    steps, begins with a rate of 0 and ends one step short of it.
+    Ours is one step ahead, so that the first step learns too. transformers' Trainer warms up over whole
+    steps and begins with a rate of 0.
     """
     if options.stepping != "trainer":
         return (step + 1) / (steps + 1)
