@@ -166,7 +166,9 @@ def trl(job: dict[str, Any], **setting: Any) -> dict[str, Any]:
         slots = job["mean_tokens"] * job["batch_size"]
         given |= {"per_device_train_batch_size": 1, "gradient_accumulation_steps": max(1, round(slots / MAX_LENGTH))}
     data = datasets.Dataset.from_list([{"prompt": prompt(row), "completion": row["output"]} for row in rows(job)])
-    config = SFTConfig(**given, max_length=MAX_LENGTH, gradient_checkpointing=False, **setting)
+    # Without packing, TRL refuses to cut rows that are not padded: the few long ones stay whole.
+    length = None if setting.get("padding_free") else MAX_LENGTH
+    config = SFTConfig(**given, max_length=length, gradient_checkpointing=False, **setting)
     begun = time.perf_counter()
     trainer = watched(SFTTrainer, job["warm_up"])(model=model, args=config, train_dataset=data, processing_class=words)
     seconds = time.perf_counter() - begun
