@@ -195,6 +195,23 @@ def test_tokens_of_something_else_or_in_a_damaged_file_are_not_used(tmp_path):
             stored(file, rows(), made)
 
 
+def test_the_first_process_tokenises_and_the_others_read(base, tmp_path):
+    from alpaca_fsdp import job as jobs
+    from alpaca_fsdp.run import _tokens
+
+    rows = base / "rows.json"
+    job = jobs.decide(training.job(rows, tmp_path, student=str(base), preset="alpaca-2023"), sharded=False)
+    job.checkpoints.mkdir()
+    examples, (_, made) = data.read(rows), student.load(base, job.options.pad_row)
+    cpu = torch.device("cpu")
+    found = []
+    for rank in (0, 1):
+        tokens, _ = _tokens(job, examples, TEMPLATE, made, World(rank, 1, cpu, False))
+        found.append([labelled(each) for each in tokens])
+        silent(made)
+    assert found[0] == found[1] and len(found[0]) == len(examples)
+
+
 # ── order ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

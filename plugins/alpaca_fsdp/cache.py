@@ -51,6 +51,10 @@ def key(examples: Sequence[Example], template: ChatTemplate, tokenizer: Any, max
         for text in (template.prompt(example), template.response(example)):
             content = text.encode("utf-8", "surrogatepass")
             state.update(b"%d " % len(content) + content)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:  # of the last call, but saved too
+        backend.no_truncation()
+        backend.no_padding()
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
         for path in sorted(Path(folder).rglob("*")):
