@@ -6,7 +6,8 @@ import pytest
 import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 from alpaca_fsdp import head, losses, preambles, rows
-from alpaca_fsdp.examples import Order, Tokens
+from alpaca_fsdp.examples import Tokens
+from alpaca_fsdp.order import Order
 from alpaca_fsdp.rows import share
 from hypothesis import given
 from hypothesis import strategies as st

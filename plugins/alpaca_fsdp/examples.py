@@ -6,14 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from random import Random
 from typing import Any
 
 import torch
 
 from alpaca_core import ChatTemplate, ConfigError, Example
 from alpaca_fsdp import data
+from alpaca_fsdp.encoding import encode
 
 
 @dataclass(frozen=True)
@@ -33,32 +32,31 @@ class Tokens:
 
 
 def tokenize(
-    examples: Sequence[Example], template: ChatTemplate, tokenizer: Any, max_length: int
+    examples: Sequence[Example], template: ChatTemplate, tokenizer: Any, max_length: int, encoding: str = "ids"
 ) -> tuple[list[Tokens], list[int]]:
-    """The examples that teach something, and the rows whose prompt alone fills ``max_length`` tokens.
+    """The examples to train on, and the rows whose prompt alone fills ``max_length`` tokens. Those are left out, as
+    they teach nothing, but for the encoding ``text``, whose batches they belong to.
 
-    As published: prompt and prompt + response are tokenised as texts, and as many tokens as the prompt has are not
-    learnt. A BOS comes first where the tokenizer has one. The end of text is appended by id, so a row cut off on the
-    right has none. What looks like a control token in the data stays text, unless the template itself uses them.
+    ``ids``: prompt and prompt + response are tokenised as texts, and as many tokens as the prompt has are not learnt.
+    A BOS comes first where the tokenizer has one. The end of text is appended by id, so a row cut off on the right has
+    none. What looks like a control token in the data stays text, unless the template itself uses them.
+
+    ``text``: as published. The end of text is a text too, the tokenizer itself adds what it adds to every text and cuts
+    at ``max_length``, and control tokens in the data are control tokens. Of the prompt's tokens those count that are
+    not the pad token.
     """
-    lines = data.fixed_lines(template)
-    split = not any(token in line for line in lines for token in tokenizer.all_special_tokens)
-
-    def encode(texts: list[str]) -> list[list[int]]:
-        return tokenizer(texts, add_special_tokens=False, split_special_tokens=split)["input_ids"]
-
-    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     prompts = [template.prompt(example) for example in examples]
-    whole = [prompt + template.response(example) for prompt, example in zip(prompts, examples, strict=True)]
+    responses = [template.response(example) for example in examples]
+    ids_and_lengths = _published if encoding == "text" else _by_id
+    all_ids, masked = ids_and_lengths(prompts, responses, template, tokenizer, max_length)
     found, too_long = [], []
-    for row, (prompt, ids) in enumerate(zip(encode(prompts), encode(whole), strict=True)):
-        ids = (bos + ids + [tokenizer.eos_token_id])[:max_length]
-        masked = max(len(bos) + len(prompt), 1)  # the very first token has nothing to be predicted from
-        if masked < len(ids):
-            found.append(Tokens(torch.tensor(ids), masked, row))
-        else:
+    for row, (ids, prompt) in enumerate(zip(all_ids, masked, strict=True)):
+        prompt = max(prompt, 1)  # the very first token has nothing to be predicted from
+        if prompt >= len(ids):
             too_long.append(row)
-    if not found:
+        if prompt < len(ids) or (encoding == "text" and ids):
+            found.append(Tokens(torch.tensor(ids), min(prompt, len(ids)), row))
+    if len(too_long) == len(examples):
         raise ConfigError(
             f"Every prompt of the training data fills max_length = {max_length} tokens: nothing is left to learn.",
             hint="Raise trainer.max_length.",
@@ -66,28 +64,20 @@ def tokenize(
     return found, too_long
 
 
-@dataclass(frozen=True)
-class Order:
-    """Which examples each optimizer step sees: a pure function of (number of examples, batch size, seed, step).
-
-    Every epoch is a new shuffle; the last batch of an epoch may be smaller.
-    """
-
-    examples: int
-    batch_size: int
-    seed: int
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return -(-self.examples // self.batch_size)
-
-    def batch(self, step: int) -> list[int]:
-        epoch, place = divmod(step, self.steps_per_epoch)
-        return _shuffled(self.examples, self.seed, epoch)[place * self.batch_size :][: self.batch_size]
+def _by_id(
+    prompts: list[str], responses: list[str], template: ChatTemplate, tokenizer: Any, max_length: int
+) -> tuple[list[list[int]], list[int]]:
+    lines = data.fixed_lines(template)
+    split = not any(token in line for line in lines for token in tokenizer.all_special_tokens)
+    wholes = [prompt + response for prompt, response in zip(prompts, responses, strict=True)]
+    found, lengths = encode(prompts, wholes, tokenizer, add_special_tokens=False, split_special_tokens=split)
+    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    ids = [(bos + each + [tokenizer.eos_token_id])[:max_length] for each in found]
+    return ids, [len(bos) + length for length in lengths]
 
 
-@lru_cache(maxsize=2)
-def _shuffled(n: int, seed: int, epoch: int) -> list[int]:
-    order = list(range(n))
-    Random(f"{seed} {epoch}").shuffle(order)
-    return order
+def _published(
+    prompts: list[str], responses: list[str], template: ChatTemplate, tokenizer: Any, max_length: int
+) -> tuple[list[list[int]], list[int]]:
+    wholes = [prompt + response + tokenizer.eos_token for prompt, response in zip(prompts, responses, strict=True)]
+    return encode(prompts, wholes, tokenizer, tokenizer.pad_token_id, truncation=True, max_length=max_length)

@@ -33,6 +33,11 @@ LEARNT = (
     "lora_alpha",
     "lora_dropout",
     "lora_targets",
+    "encoding",
+    "stepping",
+    "loss",
+    "micro_batch",
+    "pad_row",
 )
 STAMP = "alpacakit.json"  # in a finished model or student: what it is
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from alpaca_fsdp import checkpoint, losses, optimizer, preambles, rehearsal, rows
-from alpaca_fsdp.examples import Order, Tokens
+from alpaca_fsdp import checkpoint, losses, optimizer, preambles, published, rehearsal, rows
+from alpaca_fsdp.examples import Tokens
 from alpaca_fsdp.health import Health
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.world import Launcher, World
@@ -53,7 +53,7 @@ class Training:
         self.options, self.seed = options, seed
         self.examples = preambles.find(examples) if _shareable(model) else examples
         self.model, self.filler, self.world = model, filler, world
-        self.order = Order(len(examples), options.batch_size, seed)
+        self.order = published.order(options, len(examples), seed, world.size)
         self.steps = options.max_steps or math.ceil(options.epochs * self.order.steps_per_epoch)
         # Under FSDP the sharding does the casting.
         self.casting = (
@@ -103,7 +103,7 @@ class Training:
         """The learning rate of the step at hand. The time cap has no say in its first half, so that a training which
         keeps well within it is the same on every machine; after that it counts double, to be through in time."""
         late = 2 * self.progress.seconds / self.cap - 1
-        return optimizer.learning_rate(max((self.step + 1) / (self.steps + 1), late), self.options)
+        return optimizer.learning_rate(max(published.done(self.step, self.steps, self.options), late), self.options)
 
     @property
     def _to_write(self) -> int:
@@ -119,7 +119,8 @@ class Training:
     def _step(self, asked_to_stop: bool) -> bool:
         """One optimizer step. True when some process was asked to stop."""
         batch = [self.examples[i] for i in self.order.batch(self.step)]
-        supervised = sum(example.supervised for example in batch)
+        supervised = max(1, sum(example.supervised for example in batch))
+        factors = published.factors(self.options, batch)
         mine = rows.share(batch, self.world.size, self.options.micro_tokens)
         torch.manual_seed(hash((self.seed, self.step, self.world.rank)))  # dropout: a function of the step too
         found: list[tuple[list[Tokens], rows.Row, torch.Tensor]] = []
@@ -127,7 +128,9 @@ class Training:
             examples = [batch[i] for i in places]
             row = self.layout.lay(examples, self.filler, self.world.device)
             with self.casting:
-                each = losses.token_losses(self.model, row, self.layout.fused)
+                each = losses.token_losses(self.model, row, self.layout.fused and factors is None)
+            if factors is not None and places:
+                each = each * factors[places][row.owners].to(each.device)
             # The mean over the supervised tokens of the whole batch; FSDP divides gradients by the processes.
             (each.sum() * (self.world.size / supervised)).backward()
             found.append((examples, row, each.detach()))

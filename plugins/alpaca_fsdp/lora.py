@@ -38,12 +38,18 @@ def add(model: Any, job: Job, arithmetic: torch.dtype) -> dict[str, Any]:
 
     The adapters are float32 and a function of the seed; as peft makes them, they change nothing yet. Frozen weights
     learn nothing that rounding could lose, so they are kept in the ``arithmetic`` of the forward pass. Returns what
-    TrainResult says as ``lora``. Raises ConfigError for a target that no linear layer has as its name.
+    TrainResult says as ``lora``. Raises ConfigError for a target that no linear layer has as its name, or a row for
+    padding.
     """
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
 
     options = job.options
+    if options.pad_row:
+        raise ConfigError(
+            "trainer.pad_row gives the student a row more, and LoRA leaves the student as it is.",
+            hint="Set trainer.pad_row=false, or train without trainer.lora_rank.",
+        )
     torch.manual_seed(job.seed)
     config = LoraConfig(
         task_type="CAUSAL_LM",

@@ -60,6 +60,7 @@ def choose(model: Any, examples: Sequence[Tokens], packing: bool, device: torch.
     alone by the model's own attention, and must not move when the first is replaced: so no attention passes between
     examples, whatever the architecture.
     """
+    examples = [example for example in examples if example.supervised]
     if packing:
         own = model.config._attn_implementation
         first = examples[0]

@@ -44,9 +44,23 @@ class LocalOptions:
     lora_dropout: float = option(0.0, "LoRA: dropout of what goes into an adapter")
     lora_targets: str = option("all-linear", "LoRA: layers by name, with commas between, such as q_proj,v_proj")
     lora_merge: bool = option(True, "LoRA: write the merged model too, not the adapter alone")
+    encoding: Literal["ids", "text"] | None = option(
+        None,
+        "ids: end of text by id, control tokens in the data stay text; text: all by text, as published (default: ids)",
+    )
+    stepping: Literal["own", "trainer"] | None = option(
+        None, "examples and learning rate of each step: ours, or those of transformers' Trainer (default: own)"
+    )
+    loss: Literal["tokens", "micro-batches"] = option(
+        "tokens", "mean over the batch's supervised tokens, or over its micro-batches' means, as it was in 2023"
+    )
+    micro_batch: int = option(4, "examples of a micro-batch, where stepping or loss speak of them")
+    pad_row: bool | None = option(
+        None, "a tokenizer without a pad token gets [PAD], and the model a row for it, as published (default: no)"
+    )
 
     def __post_init__(self) -> None:
-        _positive(self, "epochs", "batch_size", "max_grad_norm", "micro_tokens", "save_steps")
+        _positive(self, "epochs", "batch_size", "max_grad_norm", "micro_tokens", "save_steps", "micro_batch")
         _positive(self, "max_steps", "max_seconds", "learning_rate", optional=True)
         if self.max_length < 8:
             raise ValueError(f"max_length must be at least 8, not {self.max_length}")

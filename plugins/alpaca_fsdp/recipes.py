@@ -40,14 +40,19 @@ RECIPES = {
 }
 
 # Sets of options by name, for ``trainer.preset``. They fill in what is None.
-PRESETS: dict[str, dict[str, Any]] = {}
+PRESETS: dict[str, dict[str, Any]] = {
+    # The published training to the token, the step and the loss: docs/training-parity.md.
+    "alpaca-2023": {**PUBLISHED, "encoding": "text", "stepping": "trainer", "pad_row": True},
+}
+# What every training does whose presets do not speak of it.
+USUAL = {"encoding": "ids", "stepping": "own", "pad_row": False}
 
 Options = TypeVar("Options", bound=LocalOptions)
 
 
 def resolved(options: Options, student: str) -> Options:
     """``options`` with every None filled in: as the first preset that does so says, or else as ``student`` needs it."""
-    recipe = dict(RECIPES.get(student, PUBLISHED_LORA if options.lora_rank else PUBLISHED))
+    recipe = USUAL | RECIPES.get(student, PUBLISHED_LORA if options.lora_rank else PUBLISHED)
     if options.lora_rank:
         recipe["lora_alpha"] = 2.0 * options.lora_rank
     for name in reversed(presets(options.preset)):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from alpaca_core import Stopped, TrainResult
-from alpaca_fsdp import data, export, lora, placement, probe, soundness, student
-from alpaca_fsdp.examples import tokenize
+from alpaca_core import ChatTemplate, Example, Stopped, TrainResult
+from alpaca_fsdp import cache, data, export, lora, placement, probe, soundness, student
+from alpaca_fsdp.examples import Tokens
 from alpaca_fsdp.job import Job
 from alpaca_fsdp.loop import Training
 from alpaca_fsdp.world import Launcher, World, hold
@@ -30,12 +33,10 @@ def run(job: Job, launcher: Launcher) -> None:
     if world.first and isinstance(job.base, Path):
         student.make(job, examples, template)
     world.wait()
-    model, words = student.load(job.base)
+    model, words = student.load(job.base, job.options.pad_row)
     for note in soundness.differences(words, model.config):
         world.emit("note", message=note)
-    tokens, too_long = tokenize(examples, template, words, job.options.max_length)
-    if too_long:
-        world.emit("note", message=f"{len(too_long)} of {len(examples)} examples have no room for a response: left out")
+    tokens, seconds = _tokens(job, examples, template, words, world)
     endless = sum(int(example.ids[-1]) != words.eos_token_id for example in tokens)
     if endless:
         world.emit("note", message=f"{endless} examples are cut at {job.options.max_length} tokens: they teach no end")
@@ -59,7 +60,8 @@ def run(job: Job, launcher: Launcher) -> None:
     world.emit(
         "ready",
         steps=training.steps,
-        message=f"{fact} · {training.layout.name} · {world.device.type} {str(dtype).removeprefix('torch.')}",
+        message=f"{fact} · {training.layout.name} · {world.device.type} {str(dtype).removeprefix('torch.')}"
+        f" · {len(tokens):,} examples tokenised in {seconds:.2f} s",
     )
 
     finished = training.run(job.checkpoints, launcher)
@@ -92,3 +94,21 @@ def _done(result: TrainResult, world: World) -> None:
     world.emit("saved", step=result.steps, message=str(result.model))
     world.emit("result", **dict(asdict(result), model=str(result.model)))
     world.leave()
+
+
+def _tokens(
+    job: Job, examples: Sequence[Example], template: ChatTemplate, words: Any, world: World
+) -> tuple[list[Tokens], float]:
+    """The tokenised examples and the seconds that they took. The first process makes them, the others read its file;
+    where they find none, as on a node with another disk, they make them too."""
+    begun = time.monotonic()
+    how = (job.checkpoints / cache.NAME, examples, template, words, job.options.max_length, job.options.encoding)
+    if world.first:
+        tokens, too_long = cache.tokens(*how)
+    world.wait()
+    if not world.first:
+        tokens, too_long = cache.tokens(*how, write=False)
+    if too_long:
+        rest = "they teach nothing" if job.options.encoding == "text" else "left out"
+        world.emit("note", message=f"{len(too_long)} of {len(examples)} examples have no room for a response: {rest}")
+    return tokens, time.monotonic() - begun

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from alpaca_core import ChatTemplate, ConfigError, Example
-from alpaca_fsdp import data, durable, soundness, tokenizer
+from alpaca_fsdp import data, durable, published, soundness, tokenizer
 from alpaca_fsdp.job import STAMP, Job, read_json, write_json
 from alpaca_fsdp.recipes import ARCHITECTURES
 
@@ -80,10 +80,10 @@ def _fields(examples: Sequence[Example], template: ChatTemplate, lines: Sequence
     return texts
 
 
-def load(student: Path | str) -> tuple[Any, Any]:
+def load(student: Path | str, pad_row: bool | None = False) -> tuple[Any, Any]:
     """Model (float32, on the CPU) and tokenizer of a folder or hub id. The tokenizer has a pad token afterwards: an
-    existing one, so that the embedding keeps its size. Raises ConfigError when there is no such student, or it is not
-    sound (see ``soundness``)."""
+    existing one, so that the embedding keeps its size, or with ``pad_row`` one of its own, as published. Raises
+    ConfigError when there is no such student, or it is not sound (see ``soundness``)."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if Path(student).is_dir():
@@ -96,6 +96,8 @@ def load(student: Path | str) -> tuple[Any, Any]:
             f"Cannot load the student {student}: {str(exc).strip().splitlines()[0]}",
             hint="--student takes a folder or hub id of a causal language model, new:tiny or new:small.",
         ) from exc
+    if pad_row:
+        published.add_pad_row(model, words)
     soundness.check_words(words, model.config, str(student))
     if words.pad_token_id is None:
         words.pad_token = words.unk_token or words.eos_token

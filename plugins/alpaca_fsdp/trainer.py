@@ -90,6 +90,7 @@ class LocalTrainer:
         result = _Worker(plan, decided.log, on_event).run()
         for checkpoint in decided.checkpoints.glob("step-*"):
             shutil.rmtree(checkpoint)
+        (decided.checkpoints / "tokens.safetensors").unlink(missing_ok=True)
         (decided.checkpoints / "identity.json").unlink()
         return result
 
