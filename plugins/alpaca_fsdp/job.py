@@ -29,6 +29,7 @@ LEARNT = (
     "beta2",
     "max_grad_norm",
     "dtype",
+    "optimizer_bits",
 )
 STAMP = "alpacakit.json"  # in a finished model or student: what it is
 

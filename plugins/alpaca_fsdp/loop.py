@@ -69,7 +69,7 @@ class Training:
         self.begun = time.monotonic() - self.progress.seconds
         while not self.over:
             stop = self._step(launcher.asked_to_stop)
-            rate = self.optimizer.param_groups[0]["lr"]
+            rate = float(self.optimizer.param_groups[0]["lr"])
             self.world.emit("step", step=self.step, steps=self.steps, learning_rate=rate, **asdict(self.progress))
             if not self.over and (stop or self.step % self.options.save_steps == 0):
                 checkpoint.save(checkpoints, self.step, self.model, self.optimizer, asdict(self.progress), self.world)
@@ -117,8 +117,7 @@ class Training:
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         if not (math.isfinite(loss) and torch.isfinite(norm)):
             raise self._broken(found)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
+        optimizer.set_rate(self.optimizer, self.rate)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1

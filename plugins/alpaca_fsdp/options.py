@@ -36,12 +36,27 @@ class LocalOptions:
     beta2: float | None = option(None, "AdamW's second beta (default: 0.999; new:* students differ)")
     max_grad_norm: float = option(1.0, "clip the gradient to this norm")
     packing: bool = option(True, "pack examples into rows without padding; the losses are the same")
-    micro_tokens: int = option(4096, "tokens of one forward pass per process, at most; less takes less memory")
+    micro_tokens: int | None = option(
+        None, "tokens of one forward pass per process, at most (default: as many as fit the memory, 4096 on a CPU)"
+    )
     save_steps: int = option(500, "write a checkpoint every so many steps; the last two are kept")
+    # Memory: what is None follows from the devices found (see memory.py).
+    checkpointing: Literal["none", "full"] | None = option(
+        None, "activation checkpointing; full: layers are computed twice and keep little (default: as memory asks)"
+    )
+    optimizer_bits: Literal[32, 8] | None = option(
+        None, "bits of AdamW's two states; 8 needs alpacakit[8bit] (default: 32, or 8 where nothing else fits)"
+    )
+    offload: bool | None = option(
+        None, "keep weights and optimizer in the host's memory: trainer fsdp, GPU only (default: as memory asks)"
+    )
+    reshard: bool | None = option(
+        None, "fsdp: free gathered weights after the forward pass, gather again (default: as memory asks)"
+    )
 
     def __post_init__(self) -> None:
-        _positive(self, "epochs", "batch_size", "max_grad_norm", "micro_tokens", "save_steps")
-        _positive(self, "max_steps", "max_seconds", "learning_rate", optional=True)
+        _positive(self, "epochs", "batch_size", "max_grad_norm", "save_steps")
+        _positive(self, "max_steps", "max_seconds", "learning_rate", "micro_tokens", optional=True)
         if self.max_length < 8:
             raise ValueError(f"max_length must be at least 8, not {self.max_length}")
         if self.warmup is not None and not 0 <= self.warmup < 1:

@@ -37,8 +37,24 @@ RECIPES = {
     "new:small": {"learning_rate": 1e-3, "schedule": "cosine", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
 }
 
-# Sets of options by name, for ``trainer.preset``. They fill in what is None.
-PRESETS: dict[str, dict[str, Any]] = {}
+# Sets of options by name, for ``trainer.preset``. They fill in what is None. Those of machines hold a LLaMA of 6.7
+# billion parameters by the plan's numbers (memory.py).
+_KEPT = {"checkpointing": "none", "optimizer_bits": 32, "offload": False}
+PRESETS: dict[str, dict[str, Any]] = {
+    # Four A100-80GB: the machine of the published command.
+    "a100-4x80": {"processes": 4, "micro_tokens": 4096, "reshard": False, **_KEPT},
+    "h200": {"processes": 1, "micro_tokens": 2048, "reshard": True, **_KEPT},
+    # One GPU with 24 GB: weights and optimizer stay in the host's memory (108 GB for 6.7 billion parameters).
+    "consumer-24gb": {
+        "processes": 1,
+        "micro_tokens": 2048,
+        "checkpointing": "full",
+        "optimizer_bits": 32,
+        "offload": True,
+        "reshard": True,
+    },
+    "cpu": {"processes": 2, "micro_tokens": 4096, "reshard": True, **_KEPT},
+}
 
 Options = TypeVar("Options", bound=LocalOptions)
 
@@ -48,7 +64,7 @@ def resolved(options: Options, student: str) -> Options:
     recipe = dict(RECIPES.get(student, PUBLISHED))
     for name in reversed(presets(options.preset)):
         recipe |= PRESETS[name]
-    return replace(options, **{name: v for name, v in recipe.items() if getattr(options, name) is None})
+    return replace(options, **{name: v for name, v in recipe.items() if getattr(options, name, 0) is None})
 
 
 def presets(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from alpaca_core import TrainResult
-from alpaca_fsdp import data, export, placement, student
+from alpaca_fsdp import data, export, fit, placement, student, trial
 from alpaca_fsdp.examples import tokenize
 from alpaca_fsdp.job import Job
 from alpaca_fsdp.loop import Training
@@ -34,15 +34,16 @@ def run(job: Job, launcher: Launcher) -> None:
         world.emit("note", message=f"{len(too_long)} of {len(examples)} examples have no room for a response: left out")
     parameters = model.num_parameters()
     dtype = placement.dtype(job.options, world)
-    model, fact = placement.place(model, world, dtype)
+    job, planned = fit.fit(job, model, tokens, world, dtype)
+    model, fact = placement.place(model, world, dtype, job.options)
     model.train()
     training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype)
+    took = trial.run(training, planned, job)
     world.emit(
         "ready",
         steps=training.steps,
-        message=f"{fact} · {training.layout.name} · {world.device.type} {str(dtype).removeprefix('torch.')}",
+        message=f"{fact} · {training.layout.name} · {world.device.type} {str(dtype).removeprefix('torch.')} · {took}",
     )
-
     finished = training.run(job.checkpoints, launcher)
     if not finished:
         world.emit("stopped", step=training.step)

@@ -21,7 +21,8 @@ from typing import Any
 import alpaca_core
 from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
 from alpaca_fsdp import job as jobs
-from alpaca_fsdp.recipes import ARCHITECTURES
+from alpaca_fsdp.memory import TooMuch
+from alpaca_fsdp.recipes import ARCHITECTURES, resolved
 
 _EVENT = "\x1e"  # the worker's mark of an event among other lines (world.EVENT, which imports torch)
 # How long OpenMP's threads spin before they sleep. By libgomp's default two trainings on the same two cores took
@@ -81,7 +82,12 @@ class LocalTrainer:
             on_event(TrainEvent("note", message=f"{decided.model} is there already: nothing to do"))
             return done
         jobs.write(decided, _file(job).resolve())
-        result = _Worker(plan, decided.log, on_event).run()
+        result = None
+        while result is None:
+            try:
+                result = _Worker(plan, decided.log, on_event).run()
+            except TooMuch as exc:
+                on_event(TrainEvent("note", message=f"{exc.message} Starting again with less."))
         for checkpoint in decided.checkpoints.glob("step-*"):
             shutil.rmtree(checkpoint)
         (decided.checkpoints / "identity.json").unlink()
@@ -115,7 +121,7 @@ class FsdpTrainer(LocalTrainer):
         return () if self._gpus() else ("No GPU: FSDP2 runs on CPU processes over gloo.",)
 
     def _processes(self) -> int:
-        return self.options.processes or self._gpus() or 2
+        return resolved(self.options, "").processes or self._gpus() or 2
 
     def _gpus(self) -> int:
         if self.options.device == "cpu":
@@ -235,7 +241,7 @@ class _Worker:
             case "result":
                 self.result = TrainResult(**dict(event, model=Path(event["model"])))
             case "error":
-                kind = getattr(alpaca_core, event["type"], AlpacaError)
+                kind = TooMuch if event["type"] == "TooMuch" else getattr(alpaca_core, event["type"], AlpacaError)
                 self.error = self.error or kind(event["message"], hint=event["hint"])
             case "stopped":
                 self.stopped_at = event["step"]
