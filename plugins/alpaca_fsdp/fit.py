@@ -17,23 +17,22 @@ from typing import Any
 import torch
 
 from alpaca_core import ConfigError
-from alpaca_fsdp import memory, resident, shape
+from alpaca_fsdp import forecast, memory, resident, shape
 from alpaca_fsdp.examples import Tokens
 from alpaca_fsdp.job import Job, read_json, write_json
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.world import World
 
 FILE = "fit.json"
-DECIDED = ("micro_tokens", "checkpointing", "optimizer_bits", "offload", "reshard")
-CPU_TOKENS = 4096  # of a pass on a CPU, where more gain nothing
-GPU_TOKENS = 16384
 
 
 def fit(
     job: Job, model: Any, tokens: Sequence[Tokens], world: World, dtype: torch.dtype
 ) -> tuple[Job, memory.Plan | None]:
-    """``job`` with every memory option filled in, and the plan that says so; what the user set stays. Tells of the plan
-    in a note, on a GPU or where something is given up for memory. None where the model's config does not tell its shape: then the defaults stand.
+    """``job`` with every memory option filled in, and the plan that says so; what the user set stays.
+
+    Tells of the plan in a note, on a GPU or where something is given up for memory. The plan is None where the model's
+    config does not tell its shape: then the defaults stand.
 
     Raises ConfigError, with numbers, when nothing fits.
     """
@@ -74,7 +73,7 @@ def remember(job: Job, planned: memory.Plan, **more: Any) -> None:
 
 def chosen(options: LocalOptions, world: World) -> dict[str, Any]:
     """The memory options that the user set. Raises ConfigError for one that cannot be had here."""
-    fixed = {name: getattr(options, name) for name in DECIDED if getattr(options, name) is not None}
+    fixed = {name: getattr(options, name) for name in memory.DECIDED if getattr(options, name) is not None}
     if fixed.get("offload") and not (world.sharded and world.device.type == "cuda"):
         raise ConfigError(
             "trainer.offload is set, and it takes the trainer fsdp and a GPU to keep weights elsewhere.",
@@ -111,10 +110,8 @@ def _most(options: LocalOptions, tokens: Sequence[Tokens], world: World) -> int:
     """The tokens that a pass is worth: those of a batch in one process, at least the longest example."""
     lengths = [len(example.ids) for example in tokens]
     batch = sum(lengths) / len(lengths) * min(options.batch_size, len(lengths)) / world.size
-    if world.device.type != "cuda":
-        return max(CPU_TOKENS, max(lengths))
-    return max(512, max(lengths), min(GPU_TOKENS, -(-int(batch) // 512) * 512))
+    return forecast.most_tokens(batch, max(lengths), world.device.type == "cuda")
 
 
 def _filled(job: Job, settings: memory.Settings) -> Job:
-    return replace(job, options=replace(job.options, **{name: getattr(settings, name) for name in DECIDED}))
+    return replace(job, options=replace(job.options, **{name: getattr(settings, name) for name in memory.DECIDED}))

@@ -16,6 +16,7 @@ GIB = 2**30
 SMALL_PASS = 1024  # tokens of a pass below which computing the layers twice is rather tried: too little work for a GPU
 LEAST_PASS = 256
 LORA_RANK = 16
+DECIDED = ("micro_tokens", "checkpointing", "optimizer_bits", "offload", "reshard")  # options that a plan fills in
 
 # Bytes that the norm before a block keeps for a token and a unit of the hidden size, by the arithmetic: the input in
 # float32, what the weight is multiplied with, and the result, which the next matrix needs. PyTorch's own layer norm
@@ -236,7 +237,8 @@ def candidates(machine: Machine, asked: Asked) -> list[Settings]:
         sizes.append(sizes[-1] // 2)
     ways: list[dict[str, Any]] = [{}]
     ways += [{"optimizer_bits": 8}] if asked.eight_bit else []
-    ways += [{"offload": True}] if machine.sharded and machine.gpu else []
+    # What is offloaded travels in every pass: long passes count more than computing twice.
+    ways += [{"offload": True, "checkpointing": "full"}] if machine.sharded and machine.gpu else []
     ways += [{"lora_rank": LORA_RANK}] if asked.lora else []
     found = [
         Settings(**{"micro_tokens": size, "checkpointing": twice, "reshard": again, **way, **asked.fixed})
@@ -272,7 +274,7 @@ def _hint(shape: Shape, machine: Machine, asked: Asked) -> str:
     if asked.fixed:
         ways.append("leave " + ", ".join(f"trainer.{name}" for name in asked.fixed) + " to the plan")
     more = (replace(machine, processes=n, sharded=True) for n in (2, 4, 8, 16, 32, 64) if n > machine.processes)
-    enough = next((wide.processes for wide in more if _some(shape, wide, asked)), None)
+    enough = next((wide.processes for wide in more if _some(shape, wide, asked, offload=False)), None)
     if enough and machine.gpu:
         ways.append(f"take {enough} such devices with --trainer fsdp")
     if machine.gpu and not machine.sharded and _some(shape, replace(machine, sharded=True), asked):
@@ -282,5 +284,6 @@ def _hint(shape: Shape, machine: Machine, asked: Asked) -> str:
     return ("Ways out: " + "; or ".join(ways) + ".") if ways else "Choose a smaller student."
 
 
-def _some(shape: Shape, machine: Machine, asked: Asked) -> bool:
-    return any(weigh(shape, machine, settings).fits for settings in candidates(machine, asked))
+def _some(shape: Shape, machine: Machine, asked: Asked, offload: bool = True) -> bool:
+    some = (settings for settings in candidates(machine, asked) if offload or not settings.offload)
+    return any(weigh(shape, machine, settings).fits for settings in some)

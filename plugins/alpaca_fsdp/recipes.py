@@ -47,7 +47,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # One GPU with 24 GB: weights and optimizer stay in the host's memory (108 GB for 6.7 billion parameters).
     "consumer-24gb": {
         "processes": 1,
-        "micro_tokens": 2048,
+        "micro_tokens": 8192,
         "checkpointing": "full",
         "optimizer_bits": 32,
         "offload": True,

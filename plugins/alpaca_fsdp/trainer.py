@@ -13,13 +13,25 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import alpaca_core
-from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
+from alpaca_core import (
+    AlpacaError,
+    ConfigError,
+    Example,
+    MissingError,
+    Plan,
+    Stopped,
+    TrainEstimate,
+    TrainEvent,
+    TrainJob,
+    TrainResult,
+)
+from alpaca_fsdp import forecast
 from alpaca_fsdp import job as jobs
 from alpaca_fsdp.memory import TooMuch
 from alpaca_fsdp.recipes import ARCHITECTURES, resolved
@@ -66,6 +78,13 @@ class LocalTrainer:
                     f"The student {job.student} is no folder here, and getting it from the hub failed: {said}",
                     hint="Check the name and the connection, or give the path of a folder.",
                 ) from exc
+
+    def estimate(
+        self, job: TrainJob, gpus: str = "", rows: Sequence[Example] | int | None = None, price: float | None = None
+    ) -> TrainEstimate:
+        """What ``job`` will take on ``gpus``: see ``forecast.estimate``."""
+        _check_student(job.student)
+        return forecast.estimate(job, self.sharded, gpus, rows, price)
 
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
         """Train, from the newest checkpoint of the same job if there is one; see ``job.begin``.
