@@ -52,7 +52,7 @@ CPU_MFU = (0.75, 0.6, 0.3)
 def named(text: str) -> tuple[int, str, Device]:
     """How many of which device ``4xA100-80GB`` means; ``cpu`` is this machine's. Raises ConfigError listing those
     that are known."""
-    count, name = re.fullmatch(r"(?:(\d+)\s*[x×*]\s*)?(.+)", text.strip(), re.IGNORECASE).groups()  # type: ignore[union-attr]
+    count, name = re.fullmatch(r"(?:(\d+)\s*[x×*]\s*)?(.*)", text.strip(), re.IGNORECASE).groups()  # type: ignore[union-attr]
     wanted = _plain(name)
     if wanted == "cpu":
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB

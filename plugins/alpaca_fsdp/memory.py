@@ -159,7 +159,7 @@ def parts(shape: Shape, machine: Machine, settings: Settings) -> dict[str, float
     one = activations(shape, arithmetic) * tokens
     stream = (2 if arithmetic == "bfloat16" else 4) * shape.hidden * tokens
     kept = shape.layers * stream + one if settings.checkpointing == "full" else shape.layers * one
-    outside = (_NORM[shape.family.norm][arithmetic] + each) * shape.hidden * tokens  # the last norm, and what is scored
+    outside = _NORM[shape.family.norm][arithmetic] * shape.hidden * tokens  # the last norm
     found = {
         "weights": here * (4 * learnt + 4 * frozen) / share,
         "gradients": here * 4 * learnt / share,
