@@ -204,9 +204,8 @@ def test_a_model_whose_config_tells_no_shape_trains_unplanned(tmp_path):
 
 def prepared(tmp_path, **more):
     model, tokens = model_and_tokens(**more)
-    job, planned = fit.fit(
-        decided(tmp_path, student="some", batch_size=8, max_steps=3), model, tokens, ONE, torch.float32
-    )
+    options = {"student": "some", "batch_size": max(8, len(tokens) // 2), "max_steps": 3}
+    job, planned = fit.fit(decided(tmp_path, **options), model, tokens, ONE, torch.float32)
     return Training(job.options, 1, tokens, model, 0, ONE, torch.float32), planned, job
 
 
@@ -238,12 +237,12 @@ def test_the_trial_row_is_the_fullest_that_the_data_can_give():
 
 
 def test_memory_that_runs_out_in_the_trial_step_is_noted_for_the_next_start(tmp_path):
-    made, planned, job = prepared(tmp_path, vocabulary=20_000, examples=100)
+    made, planned, job = prepared(tmp_path, vocabulary=20_000, examples=200)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     before = resource.getrlimit(resource.RLIMIT_AS)
     size = resident._status("VmSize")
-    try:  # room for anything but the logits, which are 250 MB
+    try:  # room for anything but the logits, which are 260 MB
         resource.setrlimit(resource.RLIMIT_AS, (size + 150_000_000, before[1]))
         with pytest.raises(memory.TooMuch, match="ran out of memory"):
             trial.run(made, planned, job)

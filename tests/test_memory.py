@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch  # noqa: TID253
-from alpaca_fsdp import devices, losses, memory, placement, rows, shape
+from alpaca_fsdp import devices, losses, memory, placement, shape
 from alpaca_fsdp.examples import Tokens
 from alpaca_fsdp.memory import GIB, Asked, Machine, Settings
 from alpaca_fsdp.recipes import ARCHITECTURES, PRESETS
@@ -201,9 +201,9 @@ def test_a_preset_holds_a_llama_of_seven_billion_parameters_on_its_machine(prese
     said = dict(PRESETS[preset])
     count = said.pop("processes")
     room = devices.DEVICES[device].memory * GIB
-    there = Machine(device, room, count, sharded=preset != "h200")
-    found = memory.weigh(LLAMA_7B, there, Settings(**{name: said[name] for name in memory.DECIDED}))
-    assert found.total <= room
+    there = Machine(device, room, count, sharded=count > 1)
+    found = memory.plan(LLAMA_7B, there, Asked(said["micro_tokens"], fixed=said))
+    assert found.total <= room and found.settings == Settings(**{"reshard": False, **said})
 
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -238,7 +238,7 @@ def losses_and_gradients(model, lengths=(30, 9, 17)):
     made = torch.Generator().manual_seed(1)
     company = [Tokens(torch.randint(4, 300, (length,), generator=made), 3, row) for row, length in enumerate(lengths)]
     model.set_attn_implementation(losses.PACKED.attention)
-    each = losses.token_losses(model, rows.packed(company, 0, torch.device("cpu"), grouped=True))
+    each = losses.token_losses(model, losses.PACKED.lay(company, 0, torch.device("cpu")))
     each.mean().backward()
     return each.detach(), [parameter.grad.clone() for parameter in model.parameters()]
 

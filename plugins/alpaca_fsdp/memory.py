@@ -29,8 +29,7 @@ _AHEAD = {
     "gelu": {"float32": 8, "bfloat16": 4, "autocast": 4},
     "gelu_new": {"float32": 20, "bfloat16": 10, "autocast": 16},
 }
-# Logits of a token: log-probabilities, and in the backward pass two gradients, all in float32; from bfloat16 a copy.
-_LOGITS = {"float32": 12, "bfloat16": 14, "autocast": 14}
+_CHUNK = 1 << 26  # logits that exist at once (``head._LOGITS``)
 _SPREAD = 1.1  # the attention's groups hold this many slots for a token (``attention._WASTE`` is the most)
 
 Arithmetic = Literal["float32", "bfloat16", "autocast"]
@@ -161,14 +160,22 @@ def parts(shape: Shape, machine: Machine, settings: Settings) -> dict[str, float
     kept = shape.layers * stream + one if settings.checkpointing == "full" else shape.layers * one
     outside = _NORM[shape.family.norm][arithmetic] * shape.hidden * tokens  # the last norm
     found = {
-        "weights": here * (4 * learnt + 4 * frozen) / share,
+        "weights": here * (4 * learnt + each * frozen) / share,
         "gradients": here * 4 * learnt / share,
         "optimizer": here * _moments(settings) * learnt / share,
         "gathered": _gathered(shape, machine, settings, each, learnt),
         "activations": kept + outside,
-        "logits": _LOGITS[arithmetic] * shape.vocabulary * tokens,
+        "logits": _logits(shape, tokens, each, bool(frozen)),
     }
     return found | {"reserve": reserve(machine)}
+
+
+def _logits(shape: Shape, tokens: int, each: int, frozen: bool) -> float:
+    """A chunk's logits, and their float32 log-probabilities, which become the gradient; the gradients of the hidden
+    states and, unless it is frozen, of the output matrix in float32, with what a chunk adds to it (see ``head``)."""
+    chunk = min(_CHUNK, shape.vocabulary * tokens)
+    matrix = 0 if frozen else (4 + each) * shape.vocabulary * shape.hidden
+    return chunk * (8 if each == 4 else 10) + each * shape.hidden * tokens + matrix
 
 
 def reserve(machine: Machine) -> float:
@@ -189,7 +196,8 @@ def _gathered(shape: Shape, machine: Machine, settings: Settings, each: int, lea
     process, autocast keeps a copy of the weights in the narrower type until the backward pass has used it.
     """
     if not machine.sharded:
-        return each * shape.multiplied if machine.arithmetic == "autocast" else 0.0
+        copied = learnt if settings.lora_rank else shape.multiplied  # what is frozen is narrow already
+        return each * copied if machine.arithmetic == "autocast" else 0.0
     whole = shape.root + 2 * shape.layer if settings.reshard else shape.parameters
     largest = max(shape.layer, shape.root)
     return each * whole + (each + 4) * largest * learnt / shape.parameters

@@ -43,17 +43,10 @@ _KEPT = {"checkpointing": "none", "optimizer_bits": 32, "offload": False}
 PRESETS: dict[str, dict[str, Any]] = {
     # Four A100-80GB: the machine of the published command.
     "a100-4x80": {"processes": 4, "micro_tokens": 4096, "reshard": False, **_KEPT},
-    "h200": {"processes": 1, "micro_tokens": 2048, "reshard": True, **_KEPT},
-    # One GPU with 24 GB: weights and optimizer stay in the host's memory (108 GB for 6.7 billion parameters).
-    "consumer-24gb": {
-        "processes": 1,
-        "micro_tokens": 8192,
-        "checkpointing": "full",
-        "optimizer_bits": 32,
-        "offload": True,
-        "reshard": True,
-    },
-    "cpu": {"processes": 2, "micro_tokens": 4096, "reshard": True, **_KEPT},
+    "h200": {"processes": 1, "micro_tokens": 2048, "reshard": False, **_KEPT},
+    # One GPU with 24 GB holds the frozen weights in bfloat16, and LoRA's adapters.
+    "consumer-24gb": {"processes": 1, "micro_tokens": 4096, "lora_rank": 16, **_KEPT, "checkpointing": "full"},
+    "cpu": {"processes": 2, "micro_tokens": 4096, "reshard": False, **_KEPT},
 }
 
 Options = TypeVar("Options", bound=LocalOptions)

@@ -56,7 +56,7 @@ def run(training: Any, planned: memory.Plan | None, job: Job) -> str:
 def _pass(training: Any, examples: Sequence[Tokens]) -> None:
     row = training.layout.lay(examples, training.filler, training.world.device)
     with training.casting:
-        each = losses.token_losses(training.model, row)
+        each = losses.token_losses(training.model, row, training.layout.fused)
     each.mean().backward()
 
 
