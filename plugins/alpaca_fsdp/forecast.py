@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from alpaca_core import Example, TrainEstimate, TrainJob
+from alpaca_core import ConfigError, Example, TrainEstimate, TrainJob
 from alpaca_fsdp import data, devices, memory, shape
 from alpaca_fsdp.devices import Device
 from alpaca_fsdp.options import LocalOptions
@@ -88,12 +89,18 @@ def most_tokens(batch: float, longest: int, gpu: bool) -> int:
 
 
 def here() -> str:
-    """What this machine has, as ``--gpus`` names it. A GPU that is not in the table counts as none."""
+    """What this machine has, as ``--gpus`` names it. Raises ConfigError for a GPU that is not in the table."""
     found = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    said = found[0].read_text().lower().replace(" ", "") if found else ""
-    known = (name for name in devices.DEVICES if all(part.lower() in said for part in name.split("-")))
-    name = next(known, None)
-    return f"{len(found)}x{name}" if name else "cpu"
+    if not found:
+        return "cpu"
+    said = re.sub(r"[\s-]", "", found[0].read_text()).lower()
+    for name in devices.DEVICES:
+        if all(part.lower() in said for part in name.split("-")):
+            return f"{len(found)}x{name}"
+    raise ConfigError(
+        "This machine's GPU is not in the table of devices.",
+        hint=f"Name the one that is most like it: --gpus {'|'.join(devices.DEVICES)}",
+    )
 
 
 def _lengths(job: TrainJob, rows: Sequence[Example] | int | None, most: int) -> tuple[int, float]:
