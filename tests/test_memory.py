@@ -9,7 +9,9 @@ import torch  # noqa: TID253
 from alpaca_fsdp import devices, losses, memory, placement, shape
 from alpaca_fsdp.examples import Tokens
 from alpaca_fsdp.memory import GIB, Asked, Machine, Settings
+from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.recipes import ARCHITECTURES, PRESETS
+from alpaca_fsdp.world import World
 
 from alpaca_core import ConfigError
 
@@ -258,10 +260,34 @@ def test_computing_the_layers_twice_changes_no_loss_and_no_gradient(kind):
     assert all(one.equal(other) for one, other in zip(gradients, others, strict=True))
 
 
+@pytest.fixture
+def group():
+    """A process group of this process alone, so that FSDP2 shards for real."""
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield World(0, 1, torch.device("cpu"), sharded=True)
+    dist.destroy_process_group()
+
+
+def test_under_fsdp_no_memory_setting_changes_a_loss_or_a_gradient(group):
+    found = []
+    for checkpointing, reshard in (("none", False), ("none", True), ("full", False), ("full", True)):
+        torch.manual_seed(0)
+        options = LocalOptions(checkpointing=checkpointing, reshard=reshard)
+        model, fact = placement.place(modelled("llama").train(), group, torch.float32, options)
+        assert fact.startswith("sharded: 4 FSDPModule x 1")
+        found.append(losses_and_gradients(model))
+    for each, gradients in found[1:]:
+        assert each.equal(found[0][0])
+        assert all(
+            one.full_tensor().equal(other.full_tensor()) for one, other in zip(gradients, found[0][1], strict=True)
+        )
+
+
 def test_eight_bit_states_learn_like_those_of_32():
     pytest.importorskip("torchao")
     from alpaca_fsdp import optimizer, recipes
-    from alpaca_fsdp.options import LocalOptions
 
     def learn(bits: int) -> tuple[list[float], torch.optim.Optimizer]:
         torch.manual_seed(0)
