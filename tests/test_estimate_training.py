@@ -3,6 +3,7 @@
 import json
 import resource
 import sys
+from dataclasses import replace
 
 import pytest
 import torch  # noqa: TID253
@@ -174,6 +175,18 @@ def test_a_training_goes_on_with_the_settings_that_it_began_with(tmp_path):
     assert fit.fit(job, model, tokens, ONE, torch.float32)[0].options.micro_tokens == 777
     longer = decided(tmp_path, micro_tokens=99)  # set by the user since
     assert fit.fit(longer, model, tokens, ONE, torch.float32)[0].options.micro_tokens == 99
+
+
+def test_checkpoints_keep_the_kind_of_their_optimizer_states(tmp_path):
+    model, tokens = model_and_tokens()
+    job = decided(tmp_path)
+    _, first = fit.fit(job, model, tokens, ONE, torch.float32)
+    eight = replace(first, settings=replace(first.settings, optimizer_bits=8))
+    fit.remember(job, eight, below=first.machine.room)
+    assert fit.fit(job, model, tokens, ONE, torch.float32)[0].options.optimizer_bits == 32  # nothing is stored yet
+    fit.remember(job, eight, below=first.machine.room)
+    (job.checkpoints / "step-000001").mkdir()
+    assert fit.fit(job, model, tokens, ONE, torch.float32)[0].options.optimizer_bits == 8
 
 
 def test_what_was_too_much_is_not_planned_again(tmp_path):

@@ -52,8 +52,8 @@ def fit(
     else:
         if same and "below" in before:
             machine = replace(machine, room=min(machine.room, before["below"]))
-        if "settings" in before:  # its checkpoints hold states of this kind
-            fixed.setdefault("optimizer_bits", before["settings"]["optimizer_bits"])
+        if any(job.checkpoints.glob("step-*")):  # they hold states of that kind
+            fixed.setdefault("optimizer_bits", before.get("optimizer_bits", 32))
         planned = memory.plan(student, machine, asked)
     world.wait()  # all have read it
     if world.first:
@@ -67,7 +67,8 @@ def remember(job: Job, planned: memory.Plan, **more: Any) -> None:
     """Keep what was decided, or found. Several processes may do so at once, with the same words."""
     machine = planned.machine
     draft = job.checkpoints / f"{FILE}.{os.getpid()}"
-    write_json(draft, {"machine": [machine.name, machine.processes, machine.sharded], **more})
+    about = {"machine": [machine.name, machine.processes, machine.sharded]}
+    write_json(draft, about | {"optimizer_bits": planned.settings.optimizer_bits, **more})
     os.replace(draft, job.checkpoints / FILE)
 
 
@@ -91,19 +92,19 @@ def chosen(options: LocalOptions, world: World) -> dict[str, Any]:
 
 def found(world: World, dtype: torch.dtype) -> memory.Machine:
     """The devices of this training. Where they differ, the smallest counts."""
+    taken, left = zip(*world.all((resident.now(), resident.available())), strict=True)
     if world.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(world.device)
         room, name = min(world.all(free)), torch.cuda.get_device_name(world.device)
     else:
-        own = world.all(resident.now())
-        room, name = (min(world.all(resident.available())) + sum(own)) / world.size, "CPU"
+        room, name = (min(left) + sum(taken)) / world.size, "CPU"
     return memory.Machine(
         f"{world.size} x {name}",
         room,
         world.size,
         world.sharded,
         gpu=world.device.type == "cuda",
-        host=resident.available() + resident.now(),
+        host=min(left) + sum(taken),
         bfloat16=dtype == torch.bfloat16,
     )
 
