@@ -227,6 +227,30 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainEstimate:
+    """What a training will take. ``memory`` are bytes on each device by part, of ``room``; ``host`` and ``disk`` bytes
+    in all. ``plan`` says in words what ``settings`` hold. ``tokens`` and ``steps`` are those of the whole training;
+    ``seconds`` and ``dollars`` (None: nothing is rented) are at best, usually and at worst. ``basis`` says what the
+    figures rest on, ``notes`` what to know besides."""
+
+    machine: str
+    parameters: int
+    rows: int
+    tokens: int
+    steps: int
+    plan: str
+    settings: Mapping[str, Any]
+    memory: Mapping[str, float]
+    room: float
+    host: Mapping[str, float]
+    disk: Mapping[str, float]
+    seconds: tuple[float, float, float]
+    dollars: tuple[float, float, float] | None
+    basis: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrainEvent:
     """Something happened in training. ``step`` events carry the loss and what it took; others a message."""
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_core.config import Config
+from alpaca_core.errors import ConfigError
 from alpaca_core.evaluate import Scores, evaluate
 from alpaca_core.plugins import PluginHost
 from alpaca_core.protocols import LocalTeacher
-from alpaca_core.records import Example, TrainEvent, TrainJob, TrainResult
+from alpaca_core.records import Example, TrainEstimate, TrainEvent, TrainJob, TrainResult
 from alpaca_core.steplog import StepLog
 
 
@@ -55,6 +56,19 @@ def check_trainer(config: Config, job: TrainJob) -> None:
     trainer.plan(job)
     if hasattr(trainer, "check"):
         trainer.check(job)
+
+
+def estimate_training(
+    config: Config, gpus: str, rows: Sequence[Example] | int | None, price: float | None
+) -> TrainEstimate:
+    """What a training on ``rows`` will take on ``gpus``. Raises ConfigError when the trainer cannot tell, or when it
+    does not fit."""
+    assert config.trainer is not None
+    trainer = config.trainer.build()
+    if not hasattr(trainer, "estimate"):
+        raise ConfigError(f"The trainer '{config.trainer.name}' gives no estimate.")
+    found: TrainEstimate = trainer.estimate(train_job(config, Path(), Path()), gpus, rows, price)
+    return found
 
 
 def run_training(config: Config, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:

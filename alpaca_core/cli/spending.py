@@ -11,6 +11,7 @@ from alpaca_core.cli.progress import about, dollars, given, rounded
 from alpaca_core.config import Config
 from alpaca_core.estimate import Estimate
 from alpaca_core.pipeline import Parts
+from alpaca_core.records import TrainEstimate
 
 
 def show_estimate(config: Config, parts: Parts, folder: Path, expected: Estimate) -> None:
@@ -61,6 +62,40 @@ def _show_cost(parts: Parts, expected: Estimate, batch: bool) -> None:
     said = f" ({', '.join(filter(None, (price.date, price.source)))})" if price.date or price.source else ""
     share = f", {price.batch:.0%} of it in a batch" if batch else ""
     out(f"price     ${price.input:g} in, ${price.output:g} out per million tokens{share}{said}")
+
+
+def show_training(config: Config, needed: TrainEstimate) -> None:
+    """What a training will take: memory by part, time, money, and what these figures rest on."""
+    assert config.trainer is not None
+    out(f"student   {config.student}, {needed.parameters:,} parameters")
+    epochs = f"{needed.rows:,} rows, {needed.steps:,} steps, {needed.tokens / 1e6:,.1f} million tokens in all"
+    out(f"data      {epochs}")
+    out(f"machine   {needed.machine}, {_gib(needed.room)} GiB each")
+    out(f"plan      {needed.plan}")
+    for place, (part, amount) in enumerate(needed.memory.items()):
+        out(f"{'' if place else 'memory':8}  {_gib(amount):>6} GiB  {part}")
+    out(f"{'':8}  {_gib(sum(needed.memory.values())):>6} GiB  together, on each device")
+    out(f"host      {', '.join(f'{_gib(amount)} GiB {moment}' for moment, amount in needed.host.items() if amount)}")
+    out(f"disk      {', '.join(f'{_gib(amount)} GiB {kind}' for kind, amount in needed.disk.items() if amount)}")
+    best, usual, worst = (_minutes(seconds) for seconds in needed.seconds)
+    out(f"time      about {usual} ({best} to {worst})")
+    if needed.dollars is not None:
+        low, middle, high = needed.dollars
+        out(f"cost      about {about(middle)} ({about(low)} to {about(high)})")
+    for place, line in enumerate(needed.basis):
+        out(f"{'' if place else 'based on':8}  {line}")
+    for note in needed.notes:
+        out(f"note      {note}")
+
+
+def _gib(amount: float) -> str:
+    return f"{amount / 2**30:.{1 if amount < 99.95 * 2**30 else 0}f}"
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def show_sources(made: Mapping[str, Any]) -> None:

@@ -38,6 +38,7 @@ LEARNT = (
     "loss",
     "micro_batch",
     "pad_row",
+    "optimizer_bits",
 )
 STAMP = "alpacakit.json"  # in a finished model or student: what it is
 

@@ -15,7 +15,7 @@ from alpaca_fsdp.options import LocalOptions
 
 def apply(model: Any, options: LocalOptions, device: torch.device) -> str:
     """Use Liger's Triton kernels for norms, rotary embeddings and feed-forward gates where the package is installed and
-    knows the model, or else compile each layer: by default on a GPU. Returns what is used, for people, "" for nothing.
+    knows the model, or else compile each layer: by default on a GPU. Returns what is used, for the line of fact.
 
     The loss is not Liger's: ours computes logits for supervised tokens only (see ``head``). Layers are compiled one
     by one, their ``forward`` alone, so that the hooks of FSDP stay outside and all layers share one compilation; the
@@ -27,9 +27,9 @@ def apply(model: Any, options: LocalOptions, device: torch.device) -> str:
 
         if model.config.model_type in MODEL_TYPE_TO_APPLY_LIGER_FN:
             _apply_liger_kernel_to_instance(model, cross_entropy=False, fused_linear_cross_entropy=False)
-            return "Liger kernels"
+            return " · Liger kernels"
     if options.compile or (options.compile is None and device.type == "cuda"):
         for layer in student.layers(model):
             layer.forward = torch.compile(layer.forward, dynamic=True)
-        return "compiled layers"
+        return " · compiled layers"
     return ""

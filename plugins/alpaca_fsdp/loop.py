@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from alpaca_fsdp import checkpoint, losses, optimizer, preambles, published, rehearsal, rows
+from alpaca_fsdp import checkpoint, losses, optimizer, placement, preambles, published, rehearsal, rows
 from alpaca_fsdp.examples import Tokens
 from alpaca_fsdp.health import Health
 from alpaca_fsdp.options import LocalOptions
@@ -82,7 +82,7 @@ class Training:
         self.begun = time.monotonic() - self.progress.seconds
         while not self.over:
             stop = self._step(launcher.asked_to_stop)
-            rate = self.optimizer.param_groups[0]["lr"]
+            rate = float(self.optimizer.param_groups[0]["lr"])
             self.world.emit("step", step=self.step, steps=self.steps, learning_rate=rate, **asdict(self.progress))
             due = self.step - self.saved >= self.options.save_steps
             if stop or self.over or (due and not self.health.doubtful):
@@ -124,7 +124,10 @@ class Training:
         mine = rows.share(batch, self.world.size, self.options.micro_tokens)
         torch.manual_seed(hash((self.seed, self.step, self.world.rank)))  # dropout: a function of the step too
         found: list[tuple[list[Tokens], rows.Row, torch.Tensor]] = []
-        for places in mine[self.world.rank :: self.world.size]:
+        own = mine[self.world.rank :: self.world.size]
+        for number, places in enumerate(own, 1):
+            if self.options.reshard is False:
+                placement.keep_gathered(self.model, number < len(own))
             examples = [batch[i] for i in places]
             row = self.layout.lay(examples, self.filler, self.world.device)
             with self.casting:
@@ -143,8 +146,7 @@ class Training:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         self.health.check(self.step, loss / supervised, float(norm), found, self.world)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
+        optimizer.set_rate(self.optimizer, self.rate)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1

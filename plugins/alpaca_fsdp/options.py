@@ -37,7 +37,9 @@ class LocalOptions:
     beta2: float | None = option(None, "AdamW's second beta (default: 0.999; new:* students differ)")
     max_grad_norm: float = option(1.0, "clip the gradient to this norm")
     packing: bool = option(True, "pack examples into rows without padding; the losses are the same")
-    micro_tokens: int = option(4096, "tokens of one forward pass per process, at most; less takes less memory")
+    micro_tokens: int | None = option(
+        None, "tokens of one forward pass per process, at most (default: as many as fit the memory, 4096 on a CPU)"
+    )
     save_steps: int = option(500, "write a checkpoint every so many steps; the last two are kept")
     lora_rank: int | None = option(None, "train LoRA adapters of this rank, all else frozen (default: train all)")
     lora_alpha: float | None = option(None, "LoRA: adapters count alpha / rank times (default: twice the rank)")
@@ -58,10 +60,26 @@ class LocalOptions:
     pad_row: bool | None = option(
         None, "a tokenizer without a pad token gets [PAD], and the model a row for it, as published (default: no)"
     )
+    # Memory: what is None follows from the devices found (see memory.py).
+    checkpointing: Literal["none", "full"] | None = option(
+        None, "activation checkpointing; full: layers are computed twice and keep little (default: as memory asks)"
+    )
+    optimizer_bits: Literal[32, 8] | None = option(
+        None, "bits of AdamW's two states; 8 needs alpacakit[8bit] (default: 32, or 8 where nothing else fits)"
+    )
+    offload: bool | None = option(
+        None, "keep weights and optimizer in the host's memory: trainer fsdp, GPU only (default: as memory asks)"
+    )
+    reshard: bool | None = option(
+        None, "fsdp: free gathered weights after the forward pass, gather again (default: as memory asks)"
+    )
+    compile: bool | None = option(
+        None, "compile each layer (default: on a GPU, where there are no Liger kernels for the model)"
+    )
 
     def __post_init__(self) -> None:
-        _positive(self, "epochs", "batch_size", "max_grad_norm", "micro_tokens", "save_steps", "micro_batch")
-        _positive(self, "max_steps", "max_seconds", "learning_rate", optional=True)
+        _positive(self, "epochs", "batch_size", "max_grad_norm", "save_steps", "micro_batch")
+        _positive(self, "max_steps", "max_seconds", "learning_rate", "micro_tokens", optional=True)
         if self.max_length < 8:
             raise ValueError(f"max_length must be at least 8, not {self.max_length}")
         if self.warmup is not None and not 0 <= self.warmup < 1:

@@ -39,10 +39,18 @@ RECIPES = {
     "new:small": {"learning_rate": 1e-3, "schedule": "cosine", "warmup": 0.03, "weight_decay": 0.1, "beta2": 0.98},
 }
 
-# Sets of options by name, for ``trainer.preset``. They fill in what is None.
+# Sets of options by name, for ``trainer.preset``. They fill in what is None. Those of machines hold a LLaMA of 6.7
+# billion parameters by the plan's numbers (memory.py).
+_KEPT = {"checkpointing": "none", "optimizer_bits": 32, "offload": False}
 PRESETS: dict[str, dict[str, Any]] = {
     # The published training to the token, the step and the loss: docs/training-parity.md.
     "alpaca-2023": {**PUBLISHED, "encoding": "text", "stepping": "trainer", "pad_row": True},
+    # Four A100-80GB: the machine of the published command.
+    "a100-4x80": {"processes": 4, "micro_tokens": 4096, "reshard": False, **_KEPT},
+    "h200": {"processes": 1, "micro_tokens": 2048, "reshard": False, **_KEPT},
+    # One GPU with 24 GB holds the frozen weights in bfloat16, and LoRA's adapters.
+    "consumer-24gb": {"processes": 1, "micro_tokens": 4096, "lora_rank": 16, **_KEPT, "checkpointing": "full"},
+    "cpu": {"processes": 2, "micro_tokens": 4096, "reshard": False, **_KEPT},
 }
 # What every training does whose presets do not speak of it.
 USUAL = {"encoding": "ids", "stepping": "own", "pad_row": False}
@@ -52,12 +60,13 @@ Options = TypeVar("Options", bound=LocalOptions)
 
 def resolved(options: Options, student: str) -> Options:
     """``options`` with every None filled in: as the first preset that does so says, or else as ``student`` needs it."""
-    recipe = USUAL | RECIPES.get(student, PUBLISHED_LORA if options.lora_rank else PUBLISHED)
-    if options.lora_rank:
-        recipe["lora_alpha"] = 2.0 * options.lora_rank
+    preset: dict[str, Any] = {}
     for name in reversed(presets(options.preset)):
-        recipe |= PRESETS[name]
-    return replace(options, **{name: v for name, v in recipe.items() if getattr(options, name) is None})
+        preset |= PRESETS[name]
+    rank = options.lora_rank or preset.get("lora_rank")
+    recipe = USUAL | RECIPES.get(student, PUBLISHED_LORA if rank else PUBLISHED)
+    recipe |= ({"lora_alpha": 2.0 * rank} if rank else {}) | preset
+    return replace(options, **{name: v for name, v in recipe.items() if getattr(options, name, 0) is None})
 
 
 def presets(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_core import ChatTemplate, Example, Stopped, TrainResult
-from alpaca_fsdp import cache, data, export, lora, placement, probe, soundness, student
+from alpaca_fsdp import cache, data, export, fit, lora, placement, probe, soundness, student, trial
 from alpaca_fsdp.examples import Tokens
 from alpaca_fsdp.job import Job
 from alpaca_fsdp.loop import Training
@@ -51,19 +51,21 @@ def run(job: Job, launcher: Launcher) -> None:
                 lora.merge(job, tokens[0].ids, words, template, earlier, len(examples))
             world.wait()
             return _done(earlier, world)
+    job, planned = fit.fit(job, model, tokens, world, dtype)
+    if job.options.lora_rank:
         adapted = lora.add(model, job, dtype)
-    model, fact = placement.place(model, world, dtype)
+    model, fact = placement.place(model, world, dtype, job.options)
     model.train()
     training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype)
     training.health.trained = not isinstance(job.base, Path)  # a new one knows nothing yet
+    took = trial.run(training, planned, job)
     fact += lora.told(adapted)
     world.emit(
         "ready",
         steps=training.steps,
-        message=f"{fact} · {training.layout.name} · {world.device.type} {str(dtype).removeprefix('torch.')}"
+        message=f"{fact} · {training.layout.name} · {world.device.type} {str(dtype).removeprefix('torch.')} · {took}"
         f" · {len(tokens):,} examples tokenised in {seconds:.2f} s",
     )
-
     finished = training.run(job.checkpoints, launcher)
     if not finished:
         world.emit("stopped", step=training.step)

@@ -14,18 +14,30 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import alpaca_core
-from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
+from alpaca_core import (
+    AlpacaError,
+    ConfigError,
+    Example,
+    MissingError,
+    Plan,
+    Stopped,
+    TrainEstimate,
+    TrainEvent,
+    TrainJob,
+    TrainResult,
+)
+from alpaca_fsdp import forecast, soundness
 from alpaca_fsdp import job as jobs
-from alpaca_fsdp import soundness
+from alpaca_fsdp.memory import TooMuch
 from alpaca_fsdp.options import LocalOptions
-from alpaca_fsdp.recipes import ARCHITECTURES
+from alpaca_fsdp.recipes import ARCHITECTURES, resolved
 
 _EVENT = "\x1e"  # the worker's mark of an event among other lines (world.EVENT, which imports torch)
 # How long OpenMP's threads spin before they sleep. By libgomp's default two trainings on the same two cores took
@@ -46,7 +58,7 @@ class LocalTrainer:
         """The command line of the worker. Raises ConfigError when there is no such student, MissingError when LoRA is
         asked for and peft is not there."""
         _check_student(job.student)
-        _check_lora(self.options)
+        _check_lora(resolved(self.options, job.student))
         argv = (sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", str(_file(job)))
         env = {"GOMP_SPINCOUNT": _SPINS, **self._environment()}
         return Plan(argv, {name: os.environ.get(name, value) for name, value in env.items()}, self._notes())
@@ -72,6 +84,13 @@ class LocalTrainer:
                     hint="Check the name and the connection, or give the path of a folder.",
                 ) from exc
 
+    def estimate(
+        self, job: TrainJob, gpus: str = "", rows: Sequence[Example] | int | None = None, price: float | None = None
+    ) -> TrainEstimate:
+        """What ``job`` will take on ``gpus``: see ``forecast.estimate``."""
+        _check_student(job.student)
+        return forecast.estimate(job, self.sharded, gpus, rows, price)
+
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
         """Train, from the newest checkpoint of the same job if there is one; see ``job.begin``.
 
@@ -87,7 +106,12 @@ class LocalTrainer:
             on_event(TrainEvent("note", message=f"{decided.model} is there already: nothing to do"))
             return done
         jobs.write(decided, _file(job).resolve())
-        result = _Worker(plan, decided.log, on_event).run()
+        result = None
+        while result is None:
+            try:
+                result = _Worker(plan, decided.log, on_event).run()
+            except TooMuch as exc:
+                on_event(TrainEvent("note", message=f"{exc.message} Starting again with less."))
         for checkpoint in decided.checkpoints.glob("step-*"):
             shutil.rmtree(checkpoint)
         (decided.checkpoints / "tokens.safetensors").unlink(missing_ok=True)
@@ -122,7 +146,7 @@ class FsdpTrainer(LocalTrainer):
         return () if self._gpus() else ("No GPU: FSDP2 runs on CPU processes over gloo.",)
 
     def _processes(self) -> int:
-        return self.options.processes or self._gpus() or 2
+        return resolved(self.options, "").processes or self._gpus() or 2
 
     def _gpus(self) -> int:
         if self.options.device == "cpu":
@@ -251,7 +275,7 @@ class _Worker:
             case "result":
                 self.result = TrainResult(**dict(event, model=Path(event["model"])))
             case "error":
-                kind = getattr(alpaca_core, event["type"], AlpacaError)
+                kind = TooMuch if event["type"] == "TooMuch" else getattr(alpaca_core, event["type"], AlpacaError)
                 self.error = self.error or kind(event["message"], hint=event["hint"])
             case "stopped":
                 self.stopped_at = event["step"]

@@ -43,6 +43,8 @@ class World:
 
         if device == "cuda" and not torch.cuda.is_available():
             raise ConfigError("trainer.device is cuda, but PyTorch finds no GPU.", hint="Use --set trainer.device=cpu.")
+        if sharded and device != "cpu" and torch.cuda.is_available() and not dist.is_initialized():
+            dist.init_process_group("cuda:nccl,cpu:gloo")  # gloo for what is offloaded, and for Python objects
         state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
         if sharded and not dist.is_initialized():  # accelerate sets up no group for one process
             dist.init_process_group("nccl" if state.device.type == "cuda" else "gloo")
