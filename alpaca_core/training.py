@@ -57,7 +57,7 @@ def check_trainer(config: Config, job: TrainJob) -> None:
 
 
 def run_training(config: Config, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
-    """Run ``job`` with the chosen trainer, writing its steps into ``training.jsonl``."""
+    """Run ``job`` with the chosen trainer, writing its steps into ``metrics.jsonl``."""
     assert config.trainer is not None
     with StepLog(job.out) as log:
 

@@ -17,6 +17,7 @@ import torch
 from alpaca_core import AlpacaError
 from alpaca_fsdp import checkpoint, losses, optimizer, rows
 from alpaca_fsdp.examples import Order, Tokens
+from alpaca_fsdp.following import Following
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.world import Launcher, World
 
@@ -42,6 +43,7 @@ class Training:
         filler: int,
         world: World,
         dtype: torch.dtype,
+        follow: Following | None = None,
     ) -> None:
         self.options, self.seed, self.examples = options, seed, examples
         self.model, self.filler, self.world = model, filler, world
@@ -58,6 +60,7 @@ class Training:
         self.step = 0
         self.progress = Progress()
         self.begun = time.monotonic()
+        self.follow = follow or Following(world)
 
     def run(self, checkpoints: Path, launcher: Launcher) -> bool:
         """Train to the last step. False when it stopped before, as asked, with a checkpoint."""
@@ -66,11 +69,14 @@ class Training:
             self.step = restored.pop("step")
             self.progress = Progress(**restored)
             self.world.emit("note", step=self.step, steps=self.steps, message=f"going on after step {self.step}")
+        self.follow.begin(self.step, self.progress.seconds)
         self.begun = time.monotonic() - self.progress.seconds
         while not self.over:
             stop = self._step(launcher.asked_to_stop)
             rate = self.optimizer.param_groups[0]["lr"]
-            self.world.emit("step", step=self.step, steps=self.steps, learning_rate=rate, **asdict(self.progress))
+            values = {"learning_rate": rate, **asdict(self.progress), **self.follow.facts}
+            self.world.emit("step", step=self.step, steps=self.steps, **values)
+            self.begun += self.follow.after(self, values)
             if not self.over and (stop or self.step % self.options.save_steps == 0):
                 checkpoint.save(checkpoints, self.step, self.model, self.optimizer, asdict(self.progress), self.world)
                 self.world.emit("checkpoint", step=self.step, steps=self.steps)
@@ -110,9 +116,8 @@ class Training:
         # One exchange per step: the loss, whether to stop, and the first process's clock.
         loss = torch.stack([each.double().sum() for *_, each in found]).sum()
         clock = time.monotonic() - self.begun if self.world.first else 0.0
-        loss, stop, clock = self.world.sum(
-            torch.stack([loss, loss.new_tensor(asked_to_stop), loss.new_tensor(clock)])
-        ).tolist()
+        ours = torch.stack([loss, loss.new_tensor(asked_to_stop), loss.new_tensor(clock)])
+        loss, stop, clock, *told = self.world.sum(torch.cat([ours, self.follow.given(found, batch)])).tolist()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         if not (math.isfinite(loss) and torch.isfinite(norm)):
@@ -124,6 +129,7 @@ class Training:
         self.step += 1
         tokens = self.progress.tokens + sum(len(example.ids) for example in batch)
         self.progress = Progress(tokens, round(clock, 4), loss / supervised)
+        self.follow.took(self, batch, told, float(norm))
         return stop > 0
 
     def _broken(self, found: list[tuple[list[Tokens], rows.Row, torch.Tensor]]) -> AlpacaError:

@@ -10,6 +10,9 @@ def option(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
+REPORTERS = ("tensorboard", "wandb", "trackio")
+
+
 @dataclass(frozen=True)
 class LocalOptions:
     """Defaults are the published Alpaca recipe. Those set to None follow the student, because what suits seven billion
@@ -38,10 +41,15 @@ class LocalOptions:
     packing: bool = option(True, "pack examples into rows without padding; the losses are the same")
     micro_tokens: int = option(4096, "tokens of one forward pass per process, at most; less takes less memory")
     save_steps: int = option(500, "write a checkpoint every so many steps; the last two are kept")
+    samples: int = option(3, "prompts that the student answers at each epoch's end and at the very end; 0: none")
+    report_to: str = option("", "trackers to tell of every step: tensorboard, wandb, trackio, with commas between")
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "max_grad_norm", "micro_tokens", "save_steps")
         _positive(self, "max_steps", "max_seconds", "learning_rate", optional=True)
+        reporters(self.report_to)
+        if self.samples < 0:
+            raise ValueError(f"samples must not be negative, not {self.samples}")
         if self.max_length < 8:
             raise ValueError(f"max_length must be at least 8, not {self.max_length}")
         if self.warmup is not None and not 0 <= self.warmup < 1:
@@ -61,6 +69,15 @@ class FsdpOptions(LocalOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _positive(self, "processes", optional=True)
+
+
+def reporters(text: str) -> list[str]:
+    """The names in ``report_to``. Raises ValueError for one that is not known."""
+    names = [name.strip() for name in text.split(",") if name.strip() not in ("", "none")]
+    for name in names:
+        if name not in REPORTERS:
+            raise ValueError(f"report_to knows {', '.join(REPORTERS)}, not {name!r}")
+    return names
 
 
 def _positive(options: Any, *names: str, optional: bool = False) -> None:

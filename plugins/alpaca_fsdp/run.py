@@ -8,6 +8,7 @@ from pathlib import Path
 from alpaca_core import TrainResult
 from alpaca_fsdp import data, export, placement, student
 from alpaca_fsdp.examples import tokenize
+from alpaca_fsdp.following import Following
 from alpaca_fsdp.job import Job
 from alpaca_fsdp.loop import Training
 from alpaca_fsdp.world import Launcher, World, hold
@@ -36,7 +37,8 @@ def run(job: Job, launcher: Launcher) -> None:
     dtype = placement.dtype(job.options, world)
     model, fact = placement.place(model, world, dtype)
     model.train()
-    training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype)
+    follow = Following.of(job, model, words, tokens, examples, template, world)
+    training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype, follow)
     world.emit(
         "ready",
         steps=training.steps,
@@ -44,6 +46,7 @@ def run(job: Job, launcher: Launcher) -> None:
     )
 
     finished = training.run(job.checkpoints, launcher)
+    follow.close()
     if not finished:
         world.emit("stopped", step=training.step)
         return world.leave()

@@ -21,6 +21,7 @@ from typing import Any
 import alpaca_core
 from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
 from alpaca_fsdp import job as jobs
+from alpaca_fsdp import reports
 from alpaca_fsdp.recipes import ARCHITECTURES
 
 _EVENT = "\x1e"  # the worker's mark of an event among other lines (world.EVENT, which imports torch)
@@ -47,6 +48,7 @@ class LocalTrainer:
 
     def check(self, job: TrainJob) -> None:
         """What would stop the job later: a GPU that is asked for and missing, a hub model that cannot be had."""
+        reports.require(self.options.report_to)
         if self.options.device == "cuda":
             import torch
 

@@ -1,0 +1,137 @@
+"""What is seen of a training while it runs: speed, losses of rows, sample answers, trackers."""
+
+# ruff: noqa: TID253 - loaded by the worker only
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from alpaca_core import ChatTemplate, Example
+from alpaca_fsdp import rowlosses, samples
+from alpaca_fsdp.examples import Tokens
+from alpaca_fsdp.job import Job
+from alpaca_fsdp.meter import Meter, Work
+from alpaca_fsdp.reports import Reports
+from alpaca_fsdp.stepfile import StepFile
+from alpaca_fsdp.world import World
+
+if TYPE_CHECKING:
+    from alpaca_fsdp.loop import Training
+
+_CLIPPED = 200  # characters of a sample's text in an event; samples.jsonl has all
+
+
+class Following:
+    """Follows a training, and changes nothing of what is learnt. The loop calls it in this order: ``begin`` once, then
+    ``given``, ``took`` and ``after`` in each step, and ``close``. Without a job it only measures."""
+
+    def __init__(self, world: World, job: Job | None = None, work: Work | None = None) -> None:
+        self.world, self.job = world, job
+        self.meter = Meter(world, work)
+        self.facts: dict[str, Any] = {}  # of the last step, for its event
+        self.samples: samples.Samples | None = None
+        self.rows = StepFile(job.out / rowlosses.NAME) if job and world.first else None
+        self.answers = StepFile(job.out / samples.NAME) if job and world.first else None
+        note = lambda text: world.emit("note", message=text)  # noqa: E731
+        self.reports = Reports(job.options.report_to if job and world.first else "", job.out if job else None, note)
+
+    @classmethod
+    def of(
+        cls,
+        job: Job,
+        model: Any,
+        words: Any,
+        tokens: Sequence[Tokens],
+        examples: Sequence[Example],
+        template: ChatTemplate,
+        world: World,
+    ) -> Following:
+        """All of it, as the options of ``job`` say."""
+        self = cls(world, job, Work.of(model))
+        if count := job.options.samples:
+            ids = job.ids or ("",) * len(examples)
+            named = [Example(e.instruction, e.input, e.output, id) for e, id in zip(examples, ids, strict=True)]
+            self.samples = samples.Samples.of(
+                count, job.heldout, tokens, named, template, words, job.options.max_length
+            )
+        return self
+
+    def begin(self, step: int, seconds: float) -> None:
+        """The training is about to go on after ``step``."""
+        self.meter.begin(seconds)
+        for file in (self.rows, self.answers):
+            if file:
+                file.begin(step)
+        self.reports.begin(step)
+
+    def given(self, found: rowlosses.Found, batch: Sequence[Tokens]) -> torch.Tensor:
+        """What this process adds to the exchange of the step: the summed loss of each row, and its memory in a place
+        of its own."""
+        memory = [0.0] * self.world.size
+        memory[self.world.rank] = float(self.meter.memory())
+        summed = rowlosses.sums(found, batch, self.world.device)
+        return torch.cat([summed, summed.new_tensor(memory)])
+
+    def took(self, training: Training, batch: Sequence[Tokens], told: Sequence[float], norm: float) -> None:
+        """The step is done; ``told`` is what all processes gave."""
+        step, per_epoch = training.step, training.order.steps_per_epoch
+        summed, memory = told[: len(batch)], told[len(batch) :]
+        self.facts = {
+            "epoch": round(step / per_epoch, 4),
+            "grad_norm": round(norm, 6),
+            "memory": int(max(memory)),
+            **self.meter.step([len(example.ids) for example in batch], training.progress.seconds),
+        }
+        if self.rows and self.job:
+            self.rows.write(rowlosses.lines(step, (step - 1) // per_epoch + 1, batch, summed, self.job.ids))
+
+    def after(self, training: Training, values: dict[str, Any]) -> float:
+        """Tell the trackers, and let the student answer where that is due. The seconds that answering took."""
+        self.reports.step(training.step, values)
+        if self.samples is None or not (
+            training.over or samples.due(training.step, training.steps, training.order.steps_per_epoch)
+        ):
+            return 0.0
+        started = time.monotonic()
+        try:
+            self._sample(training, self.samples)
+        except (NotImplementedError, TypeError, ValueError, AttributeError) as exc:
+            # The same on every process: a model that cannot generate. What strikes one of them alone must end all.
+            self.samples = None
+            said = (str(exc).strip().splitlines() or [""])[0]
+            self.world.emit("note", message=f"no more sample answers: {type(exc).__name__}: {said}"[:500])
+        return time.monotonic() - started
+
+    def _sample(self, training: Training, asked: samples.Samples) -> None:
+        trained_before = self.job is not None and not self.job.student.startswith("new:")
+        check = training.over and trained_before and len(asked.asked) >= samples.AT_THE_END
+        taken = asked.take(training.model, self.world, training.casting, all=check)
+        shown = [sample.as_dict(asked.heldout) for sample in taken]
+        if self.answers:
+            self.answers.write({"step": training.step, **sample} for sample in shown)
+        shown = shown[: asked.count]
+        for sample in shown:
+            short = {name: text[:_CLIPPED] if isinstance(text, str) else text for name, text in sample.items()}
+            self.world.emit("sample", step=training.step, steps=training.steps, sample=short)
+        self.reports.samples(training.step, [f"{s['prompt']}\n\n**{s['answer']}**\n\n{s['reference']}" for s in shown])
+        if check:
+            self._tell_of_stops(training.step, taken)
+
+    def _tell_of_stops(self, step: int, taken: Sequence[samples.Sample]) -> None:
+        rate = samples.stop_rate(taken)
+        text = f"{rate:.0%} of {len(taken)} sampled answers ended by themselves"
+        if rate < samples.EXPECTED:
+            text = (
+                f"warning: only {text}: the student may not have learnt where to stop. See {samples.NAME}; more epochs"
+                " or a larger trainer.max_length help where outputs were cut."
+            )
+        self.world.emit("note", step=step, message=text)
+
+    def close(self) -> None:
+        for part in (self.rows, self.answers, self.reports):
+            if part:
+                part.close()
