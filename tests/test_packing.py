@@ -1,8 +1,11 @@
 """Packed rows: full and fair, and nothing passes from one example to another, whatever the architecture."""
 
+from dataclasses import replace
+
 import pytest
 import torch  # noqa: TID253
-from alpaca_fsdp import losses, rows
+import torch.nn.functional as F  # noqa: TID253
+from alpaca_fsdp import head, losses, preambles, rows
 from alpaca_fsdp.examples import Order, Tokens
 from alpaca_fsdp.rows import share
 from hypothesis import given
@@ -43,7 +46,7 @@ def tiny(kind: str, attention: str = "sdpa", **extra):
 def each(model, layout, company, device=CPU) -> list[torch.Tensor]:
     """The token losses of every example of one row."""
     model.set_attn_implementation(layout.attention or model.own)
-    found = losses.token_losses(model, layout.lay(company, 0, device))
+    found = losses.token_losses(model, layout.lay(company, 0, device), layout.fused)
     return list(found.split([example.supervised for example in company]))
 
 
@@ -83,6 +86,114 @@ def test_an_example_has_the_loss_that_it_has_alone(model, layout):
         assert torch.allclose(packed, alone, atol=1e-4)  # weights are times 6, and so is rounding
 
 
+def with_preambles(*lengths: int) -> list[Tokens]:
+    """Examples of two families, whose preambles have 17 and 20 tokens, and one of none."""
+    made = []
+    for row, length in enumerate(lengths):
+        begin = torch.arange(40, 57) if row % 2 else torch.arange(60, 80)
+        (own,) = examples(length, seed=row + 7)
+        made.append(Tokens(torch.cat([begin, own.ids]), len(begin) + own.prompt, row))
+    return [*preambles.find(made), *examples(40)]
+
+
+def test_a_preamble_is_found_as_long_as_its_family_agrees():
+    first, second, third, fourth, alone = with_preambles(9, 30, 17, 30)
+    assert (first.preamble, third.preamble) == (20, 20) and first.family == third.family
+    assert (second.preamble, fourth.preamble) == (17, 17) and second.family == fourth.family != first.family
+    assert alone.preamble == 0
+
+
+def test_a_preamble_ends_before_the_last_token_of_any_prompt():
+    """That one predicts the first token of the response, so each example needs its own."""
+    ids = torch.arange(50)
+    found = preambles.find([Tokens(ids, 30, 0), Tokens(ids, 25, 1)])
+    assert [example.preamble for example in found] == [24, 24]
+
+
+def test_a_row_holds_each_preamble_once(model):
+    company = with_preambles(9, 30, 17, 30, 5)
+    row = losses.PACKED.lay(company, 0, CPU)
+    assert row.inputs["input_ids"].shape[1] == 20 + 17 + sum((9, 30, 17, 30, 5)) + 40
+
+
+def test_a_shared_preamble_changes_no_loss_and_no_gradient(model):
+    for parameter in model.parameters():  # of usual size again
+        parameter.data /= 6 if parameter.ndim > 1 else 1
+    company = with_preambles(9, 30, 17, 30, 5)
+    found = []
+    for examples_ in (company, [replace(example, preamble=0, family=0) for example in company]):
+        model.zero_grad()
+        per_example = each(model, losses.PACKED, examples_)
+        torch.cat(per_example).sum().backward()
+        found.append((torch.cat(per_example).detach(), [p.grad.clone() for p in model.parameters()]))
+    (shared, shared_gradients), (repeated, repeated_gradients) = found
+    assert torch.allclose(shared, repeated, atol=2e-6)
+    for a, b in zip(shared_gradients, repeated_gradients, strict=True):
+        assert torch.allclose(a, b, atol=1e-5 * b.abs().max().item() + 1e-6)
+
+
+def test_what_comes_before_in_the_row_changes_no_example_with_a_shared_preamble(model):
+    before = with_preambles(9, 30, 17, 30)
+    after = [replace(before[0], ids=torch.cat([before[0].ids[:20], before[0].ids[20:].flip(0)])), *before[1:]]
+    for old, new in zip(each(model, losses.PACKED, before)[1:], each(model, losses.PACKED, after)[1:], strict=True):
+        assert torch.allclose(old, new, atol=1e-5)
+
+
+def test_ragged_rows_are_grouped_rows(model, monkeypatch):
+    """A GPU's kernel for ragged sequences, here replaced by one that follows its description."""
+
+    def varlen(q, k, v, starts, _, longest, __, *, scale, window_size, enable_gqa):
+        assert starts.dtype == torch.int32 and enable_gqa == (q.shape[1] != k.shape[1])
+        outs = []
+        for a, b in zip(starts.tolist(), starts.tolist()[1:], strict=False):
+            assert b - a <= longest
+            near = torch.arange(b - a)
+            ahead = near[:, None] - near
+            mask = (ahead >= 0) & ((ahead <= window_size[0]) if window_size[0] >= 0 else True)
+            states = (s[a:b].transpose(0, 1)[None] for s in (q, k, v))
+            out = F.scaled_dot_product_attention(*states, attn_mask=mask, scale=scale, enable_gqa=enable_gqa)
+            outs.append(out[0].transpose(0, 1))
+        return torch.cat(outs)
+
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", varlen)
+    company = with_preambles(9, 30, 17, 30, 5)
+    grouped, ragged = (each(model, layout, company) for layout in (losses.PACKED, losses.RAGGED))
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(grouped, ragged, strict=True))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_the_output_layer_and_its_loss_in_one_are_the_two_apart(chunk, monkeypatch):
+    monkeypatch.setattr(head, "_LOGITS", chunk * 50)
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(20, 8, requires_grad=True), torch.randn(50, 8, requires_grad=True)
+    targets = torch.randint(0, 50, (20,))
+    targets[3] = rows.IGNORE
+    found = []
+    for fused in (True, False):
+        hidden.grad = weight.grad = None
+        if fused:
+            each_ = head.scores(hidden, weight, targets, torch.float32)
+        else:
+            each_ = F.cross_entropy(hidden @ weight.T, targets, reduction="none", ignore_index=rows.IGNORE)
+        (each_.sum() * 0.37).backward()
+        found.append((each_.detach(), hidden.grad, weight.grad))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*found, strict=True))
+
+
+def test_losses_of_unequal_weight_are_refused():
+    """The gradients were made on the way forward, for one weight."""
+    hidden, weight = torch.randn(3, 8, requires_grad=True), torch.randn(50, 8, requires_grad=True)
+    with pytest.raises(RuntimeError, match="weigh the same"):
+        (head.scores(hidden, weight, torch.tensor([1, 2, 3]), torch.float32) * torch.tensor([1, 2, 3])).sum().backward()
+
+
+def test_a_model_that_does_more_than_a_matrix_product_at_the_end_is_not_fused():
+    """Gemma caps its logits: losses in their place would be capped."""
+    model = tiny("gemma2", "eager", head_dim=8, attn_logit_softcapping=None, final_logit_softcapping=5.0)
+    chosen = losses.choose(model, examples(9, 30), True, CPU, torch.float32)
+    assert not chosen.fused
+
+
 def test_packed_and_padded_rows_have_equal_losses_and_gradients():
     model = tiny("llama")
     model.own = "sdpa"
@@ -105,15 +216,15 @@ def test_a_model_takes_the_fastest_layout_that_it_can(model):
     assert chosen is losses.PACKED
 
 
-def test_a_layout_that_leaks_is_not_chosen():
+def test_a_layout_that_leaks_is_not_chosen(monkeypatch):
     """Without position ids that start again, attention passes between examples; the test on the model sees it."""
 
     def leaky(company, filler, device):
-        row = rows.packed(company, filler, device, grouped=False)
+        row = rows.packed(company, filler, device, attention=None)
         return rows.Row({"input_ids": row.inputs["input_ids"]}, row.keep, row.targets, row.owners)
 
-    layout = losses.Layout("leaky", leaky)
-    assert not losses._apart(tiny("llama"), layout, examples(9, 30), CPU, torch.float32)
+    monkeypatch.setattr(losses, "LAYOUTS", (losses.RAGGED, losses.Layout("leaky", leaky)))
+    assert losses.choose(tiny("llama"), examples(9, 30), True, CPU, torch.float32) is losses.PADDED
 
 
 def test_a_model_that_reads_no_packed_rows_gets_padded_ones():
@@ -132,7 +243,7 @@ def test_a_model_that_reads_no_packed_rows_gets_padded_ones():
     capacity=st.integers(20, 200),
 )
 def test_rows_share_all_examples_among_the_processes(lengths, processes, capacity):
-    found = share(lengths, processes, capacity)
+    found = share([Tokens(torch.zeros(length), 1, 0) for length in lengths], processes, capacity)
     assert sorted(i for row in found for i in row) == list(range(len(lengths)))
     assert len(found) % processes == 0
     assert all(len(row) == 1 or sum(lengths[i] for i in row) <= capacity for row in found)

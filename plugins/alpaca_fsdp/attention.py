@@ -1,10 +1,15 @@
 """Causal attention inside each example of a packed row, and nowhere else.
 
-A row is ``[1, tokens]``: whole examples one after another, position ids counting from 0 in each. Linear layers run on
-the row as it is, without padding. Only inside the attention are examples laid side by side: those of like length are
-gathered into ``[examples, longest]``, one causal ``scaled_dot_product_attention`` call per group, and scattered back.
-Padding there sits on the right, where causality hides it from every real token, so no mask is needed at all and the
-kernels that need none are used.
+A row is ``[1, tokens]``: whole examples one after another, position ids counting from 0 in each. Examples that begin
+with the same preamble may share one copy of it: the row then holds the preamble once and the rest of each example after
+it. That is exact. Under causal attention the states of a preamble depend on nothing behind it, so they are the same in
+every example, and its gradient is the sum over them.
+
+Linear layers run on the row as it is, without padding and without repetition. Only inside the attention are examples
+whole again. Where the device has a kernel for ragged sequences they lie one after another for it; elsewhere those of
+like length are laid side by side as ``[examples, longest]``, with one causal ``scaled_dot_product_attention`` for each
+group. Padding there sits on the right, where causality hides it from every real token, so no mask is needed at all and
+the kernels that need none are used.
 """
 
 # ruff: noqa: TID253 - loaded by the worker only
@@ -12,6 +17,7 @@ kernels that need none are used.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -21,29 +27,58 @@ NAME = "alpaca_packed"
 _WASTE = 1.25  # a group's padded size over its real size, at most
 
 
-class Groups:
-    """Where the examples of a row lie, for the attention. Built once per row and used by every layer."""
+@dataclass(frozen=True)
+class Span:
+    """The part of an example that is its own, ``[start, start + length)`` of the row, and the preamble before it."""
 
-    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
-        starts, at = [], 0
-        for length in lengths:
-            starts.append(at)
-            at += length
+    start: int
+    length: int
+    preamble_start: int = 0
+    preamble: int = 0  # tokens; 0: all of the example is its own
+
+    @property
+    def whole(self) -> int:
+        return self.preamble + self.length
+
+
+class Groups:
+    """Where the examples of a row lie, for the attention. Built once per row and used by every layer.
+
+    ``gather`` makes slots of tokens, ``back`` tokens of slots. With ``ragged`` the slots are the examples one after
+    another, ``offsets`` says where they begin, and ``longest`` bounds them; without, they are groups of ``shapes``.
+    ``copies`` holds, for each preamble, its first token and the slots ``[examples, preamble]`` of all its copies.
+    """
+
+    def __init__(self, spans: Sequence[Span], device: torch.device | str = "cpu", ragged: bool = False) -> None:
+        tokens = max(max(span.start + span.length, span.preamble_start + span.preamble) for span in spans)
+        back = torch.zeros(tokens, dtype=torch.long)
+        gather, slot = [], 0
+        copies: dict[tuple[int, int], list[torch.Tensor]] = {}
         self.shapes: list[tuple[int, int]] = []
-        gather, back, slot = [], torch.empty(at, dtype=torch.long), 0
-        for group in _alike(lengths):
-            longest = max(lengths[i] for i in group)
-            columns = torch.arange(longest)
-            begin = torch.tensor([starts[i] for i in group])[:, None]
-            last = torch.tensor([lengths[i] - 1 for i in group])[:, None]
-            index = begin + torch.minimum(columns, last)  # padding repeats the last token; nobody looks at it
-            real = columns <= last
-            gather.append(index.flatten())
-            back[index[real]] = slot + real.flatten().nonzero().squeeze(1)
-            slot += index.numel()
+        groups = [list(range(len(spans)))] if ragged else _alike([span.whole for span in spans])
+        for group in groups:
+            longest = max(spans[i].whole for i in group)
+            for i in group:
+                span, width = spans[i], spans[i].whole if ragged else longest
+                own = torch.arange(span.start, span.start + span.length)
+                before = torch.arange(span.preamble_start, span.preamble_start + span.preamble)
+                padding = own[-1:].expand(width - span.whole)  # the last token again; nobody looks at it
+                gather += [before, own, padding]
+                slots = torch.arange(slot, slot + span.whole)
+                back[own] = slots[span.preamble :]
+                if span.preamble:
+                    back[before] = slots[: span.preamble]  # of whichever example comes last: they are all the same
+                    copies.setdefault((span.preamble_start, span.preamble), []).append(slots[: span.preamble])
+                slot += width
             self.shapes.append((len(group), longest))
         self.gather = torch.cat(gather).to(device)
         self.back = back.to(device)
+        self.copies = [(start, torch.stack(slots).to(device)) for (start, _), slots in copies.items()]
+        self.ragged = ragged
+        if ragged:
+            ends = torch.tensor([0, *(span.whole for span in spans)]).cumsum(0)
+            self.offsets = ends.to(torch.int32).to(device)
+            self.longest = max(span.whole for span in spans)
 
 
 def _alike(lengths: Sequence[int]) -> list[list[int]]:
@@ -63,19 +98,24 @@ def _alike(lengths: Sequence[int]) -> list[list[int]]:
 
 
 class _Spread(torch.autograd.Function):
-    """Row to groups. Padding slots get no gradient, so the way back is a gather too, not a slow scatter-add."""
+    """Row to slots. Padding gets no gradient and copies of a preamble add theirs up, so the way back is made of
+    gathers and one sum, not of a slow scatter-add."""
 
     @staticmethod
-    def forward(ctx, flat: torch.Tensor, gather: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(back)
-        return flat.index_select(0, gather)
+    def forward(ctx, flat: torch.Tensor, groups: Groups) -> torch.Tensor:
+        ctx.groups = groups
+        return flat.index_select(0, groups.gather)
 
     @staticmethod
     def backward(ctx, grad: torch.Tensor):  # type: ignore[override]
-        (back,) = ctx.saved_tensors
-        return grad.index_select(0, back), None, None
+        out = grad.index_select(0, ctx.groups.back)
+        for start, slots in ctx.groups.copies:
+            copies = grad.index_select(0, slots.flatten()).view(*slots.shape, *grad.shape[1:])
+            out[start : start + slots.shape[1]] = copies.sum(0)
+        return out, None
 
 
+@torch.compiler.disable  # rows differ in their groups: a compiled layer would be compiled for each
 def packed_attention(
     module, query, key, value, attention_mask, dropout=0.0, scaling=None, groups=None, sliding_window=None, **extra
 ):
@@ -84,12 +124,39 @@ def packed_attention(
         raise NotImplementedError("packed attention reads one packed row at a time")
     if extra.get("softcap") is not None or extra.get("s_aux") is not None:
         raise NotImplementedError("packed attention knows neither soft caps nor sinks")
-    heads, shared = query.shape[1], query.shape[1] // key.shape[1]
+    # [1, heads, tokens, size] -> [slots, heads, size]
+    queries, keys, values = (_Spread.apply(states[0].transpose(0, 1), groups) for states in (query, key, value))
+    attend = _ragged if groups.ragged else _grouped
+    return attend(queries, keys, values, groups, dropout, scaling, sliding_window).index_select(0, groups.back)[
+        None
+    ], None
 
-    def spread(states: torch.Tensor) -> torch.Tensor:  # [1, heads, tokens, size] -> [slots, heads, size]
-        return _Spread.apply(states[0].transpose(0, 1), groups.gather, groups.back)
 
-    queries, keys, values = spread(query), spread(key), spread(value)
+def _ragged(queries, keys, values, groups: Groups, dropout, scaling, sliding_window) -> torch.Tensor:
+    """All examples in one call of PyTorch's flash attention for sequences of any lengths."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    if dropout:
+        raise NotImplementedError("ragged attention knows no dropout")
+    back = -1 if sliding_window is None else sliding_window - 1
+    offsets, longest = groups.offsets, groups.longest
+    return varlen_attn(
+        queries,
+        keys,
+        values,
+        offsets,
+        offsets,
+        longest,
+        longest,
+        scale=scaling,
+        window_size=(back, 0),
+        enable_gqa=queries.shape[1] != keys.shape[1],
+    )
+
+
+def _grouped(queries, keys, values, groups: Groups, dropout, scaling, sliding_window) -> torch.Tensor:
+    """One causal call for each group of examples of like length."""
+    heads, shared = queries.shape[1], queries.shape[1] // keys.shape[1]
     if shared > 1:
         keys, values = keys.repeat_interleave(shared, 1), values.repeat_interleave(shared, 1)
     outs, at = [], 0
@@ -108,7 +175,7 @@ def packed_attention(
         )
         outs.append(out.transpose(1, 2).reshape(examples * longest, heads, -1))
         at += examples * longest
-    return torch.cat(outs).index_select(0, groups.back)[None], None
+    return torch.cat(outs)
 
 
 AttentionInterface.register(NAME, packed_attention)

@@ -19,11 +19,13 @@ from alpaca_fsdp import data
 @dataclass(frozen=True)
 class Tokens:
     """A tokenised example: ``ids`` of prompt and response, of which the first ``prompt`` are not learnt. ``row`` is its
-    place in the data."""
+    place in the data. All examples of a ``family`` begin with the same ``preamble`` tokens; see ``preambles``."""
 
     ids: torch.Tensor
     prompt: int
     row: int
+    preamble: int = 0
+    family: int = 0
 
     @property
     def supervised(self) -> int:

@@ -15,11 +15,18 @@ from typing import Any
 import torch
 
 from alpaca_core import AlpacaError
-from alpaca_fsdp import checkpoint, losses, optimizer, rows
+from alpaca_fsdp import checkpoint, losses, optimizer, preambles, rows
 from alpaca_fsdp.examples import Order, Tokens
 from alpaca_fsdp.following import Following
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.world import Launcher, World
+
+
+def _shareable(model: Any) -> bool:
+    """Whether what a preamble's tokens are is the same in every example: not where each is to have its own dropout."""
+    config = model.config.to_dict()
+    layers = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in model.modules())
+    return not layers and not config.get("attention_dropout")
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,8 @@ class Training:
         dtype: torch.dtype,
         follow: Following | None = None,
     ) -> None:
-        self.options, self.seed, self.examples = options, seed, examples
+        self.options, self.seed = options, seed
+        self.examples = preambles.find(examples) if _shareable(model) else examples
         self.model, self.filler, self.world = model, filler, world
         self.order = Order(len(examples), options.batch_size, seed)
         self.steps = options.max_steps or math.ceil(options.epochs * self.order.steps_per_epoch)
@@ -55,7 +63,7 @@ class Training:
         )
         self.optimizer = optimizer.build(model, options)
         with self.casting:
-            self.layout = losses.choose(model, examples, options.packing, world.device, dtype)
+            self.layout = losses.choose(model, self.examples, options.packing, world.device, dtype)
         self.cap = options.max_seconds or math.inf
         self.step = 0
         self.progress = Progress()
@@ -102,14 +110,14 @@ class Training:
         """One optimizer step. True when some process was asked to stop."""
         batch = [self.examples[i] for i in self.order.batch(self.step)]
         supervised = sum(example.supervised for example in batch)
-        mine = rows.share([len(e.ids) for e in batch], self.world.size, self.options.micro_tokens)
+        mine = rows.share(batch, self.world.size, self.options.micro_tokens)
         torch.manual_seed(hash((self.seed, self.step, self.world.rank)))  # dropout: a function of the step too
         found: list[tuple[list[Tokens], rows.Row, torch.Tensor]] = []
         for places in mine[self.world.rank :: self.world.size]:
             examples = [batch[i] for i in places]
             row = self.layout.lay(examples, self.filler, self.world.device)
             with self.casting:
-                each = losses.token_losses(self.model, row)
+                each = losses.token_losses(self.model, row, self.layout.fused)
             # The mean over the supervised tokens of the whole batch; FSDP divides gradients by the processes.
             (each.sum() * (self.world.size / supervised)).backward()
             found.append((examples, row, each.detach()))
