@@ -39,13 +39,13 @@ PEAKS = {
 
 def peak(device: torch.device) -> float | None:
     """FLOP/s that ``device`` could do at most, in dense bfloat16; None for a CPU or a device that is not listed."""
-    if device.type != "cuda":
-        return None
-    words = torch.cuda.get_device_name(device).replace("-", " ").split()
-    for name, tera in PEAKS.items():
-        if all(word in words for word in name.split()):
-            return tera * 1e12
-    return None
+    return peak_of(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
+def peak_of(device_name: str) -> float | None:
+    words = set(device_name.replace("-", " ").split())
+    found = [tera for name, tera in PEAKS.items() if set(name.split()) <= words and "Ti" not in words]
+    return found[0] * 1e12 if found else None
 
 
 @dataclass(frozen=True)
