@@ -369,3 +369,37 @@ def test_a_tracker_that_fails_is_told_of_once_and_stops_nothing(tmp_path):
     reports.close()
     (note,) = notes
     assert note.startswith("tensorboard is told nothing more, it failed: FileExistsError")
+
+
+def test_answering_gathers_a_sharded_model_once_and_leaves_it_as_it_was(data):
+    import torch
+    import torch.distributed as dist
+    from alpaca_fsdp import placement
+    from alpaca_fsdp.samples import _parts, answering
+    from alpaca_fsdp.world import World
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        torch.manual_seed(0)
+        world = World(0, 1, torch.device("cpu"), True)
+        model, _ = placement.place(LlamaForCausalLM(LlamaConfig(**SMALL, vocab_size=50)), world, torch.float32)
+        ids = torch.arange(9)[None]
+        model(ids).logits.sum().backward()
+        shards = [module for module in model.modules() if isinstance(module, FSDPModule)]
+        before, attention = [_parts(module) for module in shards], model.config._attn_implementation
+        random, dtensors = torch.get_rng_state(), [isinstance(p, DTensor) for p in model.parameters()]
+        assert before == [False, True] and all(dtensors)  # the root, the layer
+        with answering(model, world):
+            assert not model.training and not torch.is_grad_enabled()
+            model(ids)
+            assert not any(isinstance(p, DTensor) for p in model.parameters())
+            torch.rand(1)
+        assert [_parts(module) for module in shards] == before
+        assert [isinstance(p, DTensor) for p in model.parameters()] == dtensors
+        assert model.training and model.config._attn_implementation == attention
+        assert torch.get_rng_state().equal(random)
+    finally:
+        dist.destroy_process_group()

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 
 from alpaca_core import ChatTemplate, ConfigError, Example
 from alpaca_fsdp.examples import Tokens, tokenize
@@ -99,7 +100,7 @@ class Samples:
     def take(self, model: Any, world: World, casting: AbstractContextManager, *, all: bool = False) -> list[Sample]:
         """The answers to the first ``count`` rows, or to ``all``. Every process takes part, with the same prompts."""
         asked = self.asked if all else self.asked[: self.count]
-        with answering(model, world.device), casting:
+        with answering(model, world), casting:
             return list(self._answers(model, asked, world))
 
     def _answers(self, model: Any, asked: Sequence[Tokens], world: World) -> Iterator[Sample]:
@@ -132,22 +133,42 @@ class Samples:
 
 
 @contextmanager
-def answering(model: Any, device: torch.device) -> Iterator[None]:
+def answering(model: Any, world: World) -> Iterator[None]:
     """The model as generation needs it: an attention that knows a cache, no dropout, no gradient, nothing compiled for
-    shapes of one moment. Afterwards as it was, its shards parted again."""
+    shapes of one moment; its shards gathered once and not for each token, where there is room. Afterwards as it was."""
     own, was_training = model.config._attn_implementation, model.training
     model.eval()
     model.set_attn_implementation("sdpa" if model._supports_sdpa else "eager")
-    devices = [device] if device.type == "cuda" else []
+    shards = {module: _parts(module) for module in model.modules() if isinstance(module, FSDPModule)}
+    whole = bool(shards) and _has_room(model, world)
+    for module in shards if whole else ():
+        module.set_reshard_after_forward(False, recurse=False)
+    devices = [world.device] if world.device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"), torch.no_grad():
             yield
     finally:
+        for module, parts in shards.items():
+            if whole:
+                module.set_reshard_after_forward(parts, recurse=False)
+            module.reshard()  # the root's stay whole after a forward pass
         model.set_attn_implementation(own)
         model.train(was_training)
-        for module in model.modules():
-            if hasattr(module, "reshard"):  # an FSDPModule, whose root stays whole after a forward pass
-                module.reshard()
+
+
+def _parts(module: FSDPModule) -> bool:
+    """Whether ``module`` gives its gathered parameters back after a forward pass; FSDP2 has a setter only."""
+    return any(group.post_forward_mesh_info is not None for group in module._get_fsdp_state()._fsdp_param_groups)
+
+
+def _has_room(model: Any, world: World) -> bool:
+    """Whether the whole model, counted in float32, fits beside what every process holds."""
+    if world.device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(world.device)
+    free += torch.cuda.memory_reserved(world.device) - torch.cuda.memory_allocated(world.device)
+    room = free > 4 * sum(parameter.numel() for parameter in model.parameters())
+    return world.sum(torch.tensor([float(room)], device=world.device)).item() == world.size
 
 
 def stop_rate(taken: Sequence[Sample]) -> float:
