@@ -26,7 +26,7 @@ from alpaca_core.cli.progress import clipped
 @json_option
 @click.pass_context
 def trace(ctx: click.Context, name: str | None, folder: Path | None, worst: int | None, as_json: bool) -> None:
-    """Follow one row: the tasks that the teacher was shown, its reply, the filters' verdicts, the loss in each epoch.
+    """Follow a row: its origin, the verdicts on it, its losses.
 
     ID is an example's id, as in rejected.jsonl, heldout.json and row_losses.jsonl, or the number of a row of
     alpaca_data.json, from 0.
