@@ -1,9 +1,8 @@
 """The output layer and its loss in one, so that logits of a whole row never exist at once.
 
 A row of 16,000 tokens and a vocabulary of 32,000 would have 2 GB of logits in float32, as much again for their softmax
-and their gradient. Here a chunk of tokens has its logits, loss and gradients computed together, and the logits are
-overwritten by their own gradient: a third matrix product for the hidden states and the weights, nothing twice. (The
-idea is that of Liger Kernel's fused linear cross-entropy; any device runs this one.)
+and their gradient. Here the logits, losses and gradients of a chunk of tokens are computed together, and no matrix
+product is done twice. (The idea is that of Liger Kernel's fused linear cross-entropy; this one runs on any device.)
 """
 
 # ruff: noqa: TID253 - loaded by the worker only
@@ -38,20 +37,19 @@ class _Scores(torch.autograd.Function):
         size = max(1, _LOGITS // len(matrix))
         for at in range(0, len(hidden), size):
             part, wanted = hidden[at : at + size], targets[at : at + size]
-            real = wanted != IGNORE
+            real = (wanted != IGNORE)[:, None]
             wanted = wanted.clamp(min=0)[:, None]
-            logits = (part @ matrix.T).float()
-            total = logits.logsumexp(1, keepdim=True)
-            losses[at : at + size] = ((total - logits.gather(1, wanted)).squeeze(1)) * real
+            logarithms = (part @ matrix.T).float().log_softmax(1)
+            losses[at : at + size] = -(logarithms.gather(1, wanted) * real).squeeze(1)
             if not backward:
                 continue
-            gradient = logits.sub_(total).exp_()  # softmax, minus one at the target
-            gradient.scatter_add_(1, wanted, torch.full_like(total, -1.0))
-            gradient = gradient.mul_(real[:, None]).to(dtype)
+            gradient = logarithms.exp_()  # softmax, minus one at the target
+            gradient.scatter_add_(1, wanted, torch.full_like(real, -1.0, dtype=torch.float32))
+            gradient = gradient.to(dtype)
             if towards is not None:
-                towards[at : at + size] = gradient @ matrix
+                towards[at : at + size] = (gradient @ matrix) * real
             if onto is not None:
-                onto += gradient.T @ part
+                onto += gradient.T @ (part * real)
         ctx.save_for_backward(towards, onto)
         ctx.types = (hidden.dtype, weight.dtype)
         return losses
