@@ -403,3 +403,24 @@ def test_answering_gathers_a_sharded_model_once_and_leaves_it_as_it_was(data):
         assert torch.get_rng_state().equal(random)
     finally:
         dist.destroy_process_group()
+
+
+def test_the_progress_line_has_what_the_last_steps_took():
+    from alpaca_core import TrainEvent
+    from alpaca_core.cli.progress import training_line
+
+    event = TrainEvent("step", step=120, steps=1500, loss=0.8123, learning_rate=1.9e-5, tokens=10**6, seconds=600.0)
+    assert training_line(event) == "train  step 120/1,500  loss 0.812  lr 1.9e-05  1,667 tokens/s  1:55:00 left"
+    full = replace(event, tokens_per_second=16400.0, mfu=0.483, memory=71_200_000_000)
+    line = training_line(full, [(110, 590.0), (120, 600.0)])
+    assert line == "train  step 120/1,500  loss 0.812  lr 1.9e-05  16,400 tokens/s  MFU 48%  71.2 GB  23:00 left"
+
+
+def test_a_sample_is_a_short_line_that_tells_whether_the_answer_ended():
+    from alpaca_core import TrainEvent
+    from alpaca_core.cli.progress import sample_line
+
+    sample = {"prompt": "Name\n three  colours.", "answer": "Red " * 40, "stopped": False}
+    line = sample_line(TrainEvent("sample", sample=sample))
+    assert line.startswith("  sample  Name three colours. ▸ Red Red ") and line.endswith("… …") and len(line) < 140
+    assert sample_line(TrainEvent("sample", sample=sample | {"answer": "Red.", "stopped": True})).endswith("▸ Red.")

@@ -89,12 +89,12 @@ class Following:
         if self.rows and self.job:
             self.rows.write(rowlosses.lines(step, (step - 1) // per_epoch + 1, batch, summed, self.job.ids))
 
-    def after(self, training: Training, values: dict[str, Any]) -> float:
-        """Tell the trackers, and let the student answer where that is due. The seconds that answering took."""
+    def after(self, training: Training, values: dict[str, Any], stop: bool = False) -> float:
+        """Tell the trackers, and let the student answer where that is due, and nobody waits for the training to
+        ``stop``. The seconds that answering took."""
         self.reports.step(training.step, values)
-        if self.samples is None or not (
-            training.over or samples.due(training.step, training.steps, training.order.steps_per_epoch)
-        ):
+        due = samples.due(training.step, training.steps, training.order.steps_per_epoch) and not stop
+        if self.samples is None or not (due or training.over):
             return 0.0
         started = time.monotonic()
         try:

@@ -84,7 +84,7 @@ class Training:
             rate = self.optimizer.param_groups[0]["lr"]
             values = {"learning_rate": rate, **asdict(self.progress), **self.follow.facts}
             self.world.emit("step", step=self.step, steps=self.steps, **values)
-            self.begun += self.follow.after(self, values)
+            self.begun += self.follow.after(self, values, stop)
             if not self.over and (stop or self.step % self.options.save_steps == 0):
                 checkpoint.save(checkpoints, self.step, self.model, self.optimizer, asdict(self.progress), self.world)
                 self.world.emit("checkpoint", step=self.step, steps=self.steps)
