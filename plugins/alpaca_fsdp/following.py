@@ -34,10 +34,12 @@ class Following:
         self.meter = Meter(world, work)
         self.facts: dict[str, Any] = {}  # of the last step, for its event
         self.samples: samples.Samples | None = None
-        self.rows = StepFile(job.out / rowlosses.NAME) if job and world.first else None
-        self.answers = StepFile(job.out / samples.NAME) if job and world.first else None
-        note = lambda text: world.emit("note", message=text)  # noqa: E731
-        self.reports = Reports(job.options.report_to if job and world.first else "", job.out if job else None, note)
+        self.rows: StepFile | None = None
+        self.answers: StepFile | None = None
+        self.reports: Reports | None = None
+        if job is not None and world.first:  # files and trackers are the first process's alone
+            self.rows, self.answers = StepFile(job.out / rowlosses.NAME), StepFile(job.out / samples.NAME)
+            self.reports = Reports(job.options.report_to, job.out, self._note)
 
     @classmethod
     def of(
@@ -63,10 +65,9 @@ class Following:
     def begin(self, step: int, seconds: float) -> None:
         """The training is about to go on after ``step``."""
         self.meter.begin(seconds)
-        for file in (self.rows, self.answers):
-            if file:
-                file.begin(step)
-        self.reports.begin(step)
+        for part in (self.rows, self.answers, self.reports):
+            if part:
+                part.begin(step)
 
     def given(self, found: rowlosses.Found, batch: Sequence[Tokens]) -> torch.Tensor:
         """What this process adds to the exchange of the step: the summed loss of each row, and its memory in a place
@@ -92,24 +93,28 @@ class Following:
     def after(self, training: Training, values: dict[str, Any], stop: bool = False) -> float:
         """Tell the trackers, and let the student answer where that is due, and nobody waits for the training to
         ``stop``. The seconds that answering took."""
-        self.reports.step(training.step, values)
+        if self.reports:
+            self.reports.step(training.step, values)
         due = samples.due(training.step, training.steps, training.order.steps_per_epoch) and not stop
         if self.samples is None or not (due or training.over):
             return 0.0
         started = time.monotonic()
+        trained_before = self.job is not None and not self.job.student.startswith("new:")
+        check = training.over and trained_before and len(self.samples.asked) >= samples.AT_THE_END
         try:
-            self._sample(training, self.samples)
+            taken = self.samples.take(training.model, self.world, training.casting, all=check)
         except (NotImplementedError, TypeError, ValueError, AttributeError) as exc:
             # The same on every process: a model that cannot generate. What strikes one of them alone must end all.
             self.samples = None
             said = (str(exc).strip().splitlines() or [""])[0]
-            self.world.emit("note", message=f"no more sample answers: {type(exc).__name__}: {said}"[:500])
+            self._note(f"no more sample answers: {type(exc).__name__}: {said}"[:500])
+        else:
+            self._show(training, self.samples, taken)
+            if check:
+                self._tell_of_stops(taken)
         return time.monotonic() - started
 
-    def _sample(self, training: Training, asked: samples.Samples) -> None:
-        trained_before = self.job is not None and not self.job.student.startswith("new:")
-        check = training.over and trained_before and len(asked.asked) >= samples.AT_THE_END
-        taken = asked.take(training.model, self.world, training.casting, all=check)
+    def _show(self, training: Training, asked: samples.Samples, taken: Sequence[samples.Sample]) -> None:
         shown = [sample.as_dict(asked.heldout) for sample in taken]
         if self.answers:
             self.answers.write({"step": training.step, **sample} for sample in shown)
@@ -117,11 +122,11 @@ class Following:
         for sample in shown:
             short = {name: text[:_CLIPPED] if isinstance(text, str) else text for name, text in sample.items()}
             self.world.emit("sample", step=training.step, steps=training.steps, sample=short)
-        self.reports.samples(training.step, [f"{s['prompt']}\n\n**{s['answer']}**\n\n{s['reference']}" for s in shown])
-        if check:
-            self._tell_of_stops(training.step, taken)
+        texts = [f"{sample['prompt']}\n\n**{sample['answer']}**\n\n{sample['reference']}" for sample in shown]
+        if self.reports:
+            self.reports.samples(training.step, texts)
 
-    def _tell_of_stops(self, step: int, taken: Sequence[samples.Sample]) -> None:
+    def _tell_of_stops(self, taken: Sequence[samples.Sample]) -> None:
         rate = samples.stop_rate(taken)
         text = f"{rate:.0%} of {len(taken)} sampled answers ended by themselves"
         if rate < samples.EXPECTED:
@@ -129,7 +134,10 @@ class Following:
                 f"warning: only {text}: the student may not have learnt where to stop. See {samples.NAME}; more epochs"
                 " or a larger trainer.max_length help where outputs were cut."
             )
-        self.world.emit("note", step=step, message=text)
+        self._note(text)
+
+    def _note(self, text: str) -> None:
+        self.world.emit("note", message=text)
 
     def close(self) -> None:
         for part in (self.rows, self.answers, self.reports):

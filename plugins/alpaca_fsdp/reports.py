@@ -70,7 +70,7 @@ class Reports:
             # TensorBoard hides what was written before for this step and later ones.
             tracker = LOGGER_TYPE_TO_CLASS[name]("tensorboard", str(self._out), purge_step=step + 1)
         else:
-            run = {"name": self._out.name, "resume": "allow"}
+            run = {"name": f"{self._out.name}-{self._id()}", "resume": "allow"}  # by which trackio knows a run again
             if name == "wandb":
                 run |= {"id": self._id(), "dir": str(self._out)}
             tracker = LOGGER_TYPE_TO_CLASS[name](os.environ.get(f"{name.upper()}_PROJECT", PROJECT), **run)
@@ -79,7 +79,7 @@ class Reports:
 
     def _id(self) -> str:
         """The same for every start of a training, another for one that begins anew: it lies with the checkpoints."""
-        file = self._out / "checkpoints" / "wandb.id"
+        file = self._out / "checkpoints" / "run.id"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(uuid.uuid4().hex[:8], encoding="utf-8")

@@ -24,7 +24,7 @@ class StepFile:
         draft = self.path.with_name(self.path.name + ".tmp")
         draft.write_text("".join(kept), encoding="utf-8")
         os.replace(draft, self.path)
-        self._file = self.path.open("a", encoding="utf-8")
+        self._file = self.path.open("a", encoding="utf-8", errors="replace")  # a row may hold half a surrogate pair
 
     def write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Add ``lines``, all at once."""
