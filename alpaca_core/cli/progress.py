@@ -72,6 +72,9 @@ class Screen:
             self._pace.append((event.step, event.seconds))
             self._show(training_line(event, self._pace))
 
+    def tensors(self, doing: str, done: int, of: int) -> None:
+        self._show(f"{doing}: {done:,} of {of:,} tensors", now=done == of)
+
     def _show(self, line: str, now: bool = False) -> None:
         self._line = line
         if self._live is not None:
