@@ -70,7 +70,7 @@ def row_losses(folder: Path) -> Iterator[Loss]:
 
 def worst(folder: Path, most: int) -> list[dict[str, Any]]:
     """The ``most`` rows that were learnt worst, for JSON: first those whose loss rose from their first epoch to their
-    last, by how much; then those whose last loss is the highest. Both are often rows with a wrong output.
+    last, by how much; then those whose last loss is the highest.
 
     Raises ConfigError where no training wrote losses.
     """
