@@ -1,4 +1,4 @@
-"""What the journal of a run gives back: verdicts, batches, sums."""
+"""What a run's journal, and the losses of its rows, give back."""
 
 from __future__ import annotations
 
@@ -45,3 +45,15 @@ class OpenBatch:
     total: int
     name: str | None
     waiting: dict[int, tuple[int, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How well a row was predicted in one epoch (from 1): the mean loss of its ``tokens`` supervised tokens, as it was
+    just before the step that learnt from it. ``row`` is its place in the data, from 0."""
+
+    row: int
+    id: str
+    epoch: int
+    loss: float
+    tokens: int

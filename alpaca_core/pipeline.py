@@ -270,7 +270,7 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
             summary["status"] = "training"
             write_summary(out, summary)
             watch.stage("train")
-            result = train_stage(config, folder, watch)
+            result = train_stage(config, folder, outcome, watch)
             summary["training"] = training_summary(result)
             watch.stage("evaluate")
             evaluate_stage(config, host, folder, result, outcome, watch)
@@ -283,7 +283,7 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
     return outcome
 
 
-def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResult:
+def train_stage(config: Config, folder: RunFolder, outcome: Outcome, watch: Watcher) -> TrainResult:
     """Train on the run's dataset. A trainer, a setting or a dataset that changed since starts the training anew."""
     assert config.trainer is not None
     job = train_job(config, folder.path / DATA, folder.path)
@@ -293,6 +293,8 @@ def train_stage(config: Config, folder: RunFolder, watch: Watcher) -> TrainResul
     if before not in (None, wanted):
         watch.note("The data or the training settings have changed: the training starts anew.")
         job = replace(job, fresh=True)
+    heldout = folder.path / HELDOUT if outcome.held_out else None
+    job = replace(job, ids=[row.id for row in outcome.train], heldout=heldout)
 
     def on_event(event: TrainEvent) -> None:
         if event.kind == "ready":

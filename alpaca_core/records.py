@@ -7,7 +7,7 @@ Records gain fields with defaults and lose none, so a plugin written against an 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -204,6 +204,7 @@ class TrainJob:
     things beside it. ``student`` is a folder, a hub id, ``new:tiny`` or ``new:small``. ``template`` is the string
     target of the chat template class (``module:Class``), built as ``Class(**template_options)``; ``options`` are those
     of the trainer's own dataclass. ``notice`` is stamped on the model. ``fresh`` starts over where checkpoints are.
+    ``ids`` are those of the rows, in their order, where they are known; ``heldout`` holds rows that are not trained on.
     """
 
     data: Path
@@ -215,6 +216,8 @@ class TrainJob:
     template_options: Mapping[str, Any] = field(default_factory=dict)
     notice: str = ""
     fresh: bool = False
+    ids: Sequence[str] = ()
+    heldout: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +255,10 @@ class TrainEstimate:
 
 @dataclass(frozen=True, slots=True)
 class TrainEvent:
-    """Something happened in training. ``step`` events carry the loss and what it took; others a message."""
+    """Something happened in training. ``step`` events carry the loss and what it took, ``sample`` events an answer of
+    the student (``prompt``, ``answer``, ``reference``, ``stopped``, ``row``, ``id``), others a message."""
 
-    kind: Literal["ready", "step", "checkpoint", "saved", "note"]
+    kind: Literal["ready", "step", "sample", "checkpoint", "saved", "note"]
     step: int = 0
     steps: int = 0
     loss: float | None = None
@@ -262,6 +266,12 @@ class TrainEvent:
     tokens: int = 0  # real tokens so far
     seconds: float = 0.0  # since the first step
     message: str = ""
+    epoch: float = 0.0  # passes over the data so far
+    grad_norm: float | None = None  # before clipping
+    tokens_per_second: float | None = None  # over the last steps, all devices
+    memory: int | None = None  # bytes, the peak of the device that used most
+    mfu: float | None = None  # model FLOP/s over the devices' dense bfloat16 peak; None: not known
+    sample: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

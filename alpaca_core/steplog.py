@@ -1,4 +1,4 @@
-"""training.jsonl: one line for each optimizer step, with its loss."""
+"""metrics.jsonl: one line for each optimizer step, with its loss and what it took."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from types import TracebackType
 from alpaca_core.dataset import write_text
 from alpaca_core.records import TrainEvent
 
-NAME = "training.jsonl"
+NAME = "metrics.jsonl"
+FIELDS = (
+    *("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "seconds"),
+    *("tokens_per_second", "memory", "mfu"),
+)
 
 
 class StepLog:
@@ -36,8 +40,7 @@ class StepLog:
         if self._file is None:
             write_text(self._path, "".join(line for line in self._lines() if json.loads(line)["step"] < event.step))
             self._file = self._path.open("a", encoding="utf-8", buffering=1)
-        names = ("step", "loss", "learning_rate", "tokens", "seconds")
-        self._file.write(json.dumps({name: getattr(event, name) for name in names}) + "\n")
+        self._file.write(json.dumps({name: getattr(event, name) for name in FIELDS}) + "\n")
 
     def _lines(self) -> list[str]:
         if not self._path.exists():

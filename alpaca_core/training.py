@@ -72,7 +72,7 @@ def estimate_training(
 
 
 def run_training(config: Config, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
-    """Run ``job`` with the chosen trainer, writing its steps into ``training.jsonl``."""
+    """Run ``job`` with the chosen trainer, writing its steps into ``metrics.jsonl``."""
     assert config.trainer is not None
     with StepLog(job.out) as log:
 

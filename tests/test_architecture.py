@@ -33,7 +33,7 @@ LAYERS = """
     config
     generate runs training
     reuse selection ablation
-    pipeline
+    pipeline tracing
     estimate
     cli.__init__ cli.console
     cli.options cli.progress cli.main

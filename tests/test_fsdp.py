@@ -1,5 +1,6 @@
 """FSDP2 for real: torchrun, two gloo processes on the CPU, checkpoints, signals and deaths."""
 
+import json
 import os
 import shutil
 import signal
@@ -48,6 +49,14 @@ def weights(result):
     return load_file(result.model / "model.safetensors")
 
 
+def row_losses(result):
+    """The loss of each row in each epoch."""
+    lines = (result.model.parent / "row_losses.jsonl").read_text().splitlines()
+    found = {(of["epoch"], of["row"]): of["loss"] for of in map(json.loads, lines)}
+    assert len(found) == len(lines)
+    return found
+
+
 def test_the_model_is_sharded_and_not_merely_replicated(sharded):
     """Every layer and the whole are FSDPModules, and each process holds half of the parameters."""
     result, events = sharded
@@ -66,6 +75,14 @@ def test_losses_equal_those_of_one_process(sharded, data, tmp_path):
     one, two = weights(alone), weights(result)
     assert one.keys() == two.keys()
     assert all(abs(one[name] - two[name]).max() < 1e-4 for name in one)
+    of_rows, of_rows_alone = row_losses(result), row_losses(alone)
+    assert of_rows.keys() == of_rows_alone.keys() and len(of_rows) == 36  # one epoch, and half of the next
+    assert of_rows == pytest.approx(of_rows_alone, abs=1e-5)
+
+
+def test_all_processes_take_part_in_sample_answers(sharded):
+    _, events = sharded
+    assert [event.step for event in events if event.kind == "sample"] == [4, 4, 4, 6, 6, 6]
 
 
 def test_a_stop_leaves_a_checkpoint_and_the_same_job_goes_on_bit_for_bit(stopped, sharded, data, tmp_path):
@@ -78,6 +95,7 @@ def test_a_stop_leaves_a_checkpoint_and_the_same_job_goes_on_bit_for_bit(stopped
     assert training.losses(before) + training.losses(after) == training.losses(events)
     assert all(weights(result)[name].equal(value) for name, value in weights(undisturbed).items())
     assert result.tokens == undisturbed.tokens
+    assert row_losses(result) == row_losses(undisturbed)
     assert not list(resumed.glob("checkpoints/step-*"))
 
 

@@ -68,6 +68,20 @@ def test_no_held_out_row_is_trained_on(practice):
     assert all(row.keys() == {"instruction", "input", "output"} for row in rows(out / "alpaca_data.json"))
 
 
+def test_every_row_that_was_trained_on_can_be_followed_by_its_id(practice):
+    out, _ = practice
+    losses = [json.loads(line) for line in (out / "row_losses.jsonl").read_text().splitlines()]
+    heldout = {row["id"] for row in rows(out / "heldout.json")}
+    answers = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+    assert {of["id"] for of in answers} <= heldout and not heldout & {of["id"] for of in losses}
+    of = losses[-1]
+    said = json.loads(alpacakit("trace", of["id"], "--run", out, "--json").stdout)
+    assert {name: said[name] for name in ("instruction", "input", "output")} == rows(out / "alpaca_data.json")[
+        of["row"]
+    ]
+    assert {"epoch": of["epoch"], "loss": of["loss"], "tokens": of["tokens"]} in said["losses"]
+
+
 def test_the_last_screen_says_that_it_was_practice_and_what_to_type_next(practice):
     _, done = practice
     assert "PRACTICE RUN" in done.stdout

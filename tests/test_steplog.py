@@ -1,4 +1,4 @@
-"""training.jsonl: a line for each step, once."""
+"""metrics.jsonl: a line for each step, once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def write(folder, *steps, loss=1.0):
 
 
 def read(folder):
-    rows = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [(row["step"], row["loss"]) for row in rows]
 
 
@@ -33,7 +33,7 @@ def test_steps_done_again_after_a_resume_replace_the_old_ones(tmp_path):
 
 def test_a_line_that_a_kill_cut_off_is_left_out(tmp_path):
     write(tmp_path, 1)
-    with (tmp_path / "training.jsonl").open("a") as file:
+    with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 2, "lo')
     write(tmp_path, 2)
     assert read(tmp_path) == [(1, 1.0), (2, 1.0)]

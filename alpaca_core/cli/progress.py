@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 EVERY = 15.0  # seconds between plain lines
+RECENT = 50  # steps whose pace tells how long training will still take
 FORESEEN = 20  # replies from which on their cost and yield tell those of the rest
 
 
@@ -26,6 +29,7 @@ class Screen:
         self._last_line = time.monotonic()
         self._line = ""
         self._warned = False  # that the budget is too small
+        self._pace: deque[tuple[int, float]] = deque(maxlen=RECENT)  # (step, seconds) of the last steps
 
     def __enter__(self) -> Screen:
         if is_terminal():
@@ -43,6 +47,7 @@ class Screen:
     def stage(self, name: str) -> None:
         """A new stage begins."""
         self._finish_line()
+        self._pace.clear()
         self._show(f"{name} …", now=True)
 
     def note(self, text: str) -> None:
@@ -61,8 +66,11 @@ class Screen:
     def training(self, event: TrainEvent) -> None:
         if event.kind in ("ready", "note"):
             say(f"  {event.message}")
+        elif event.kind == "sample":
+            say(sample_line(event))
         elif event.kind == "step":
-            self._show(training_line(event))
+            self._pace.append((event.step, event.seconds))
+            self._show(training_line(event, self._pace))
 
     def tensors(self, doing: str, done: int, of: int) -> None:
         self._show(f"{doing}: {done:,} of {of:,} tensors", now=done == of)
@@ -157,15 +165,41 @@ def shortfall(progress: Progress) -> str:
     )
 
 
-def training_line(event: TrainEvent) -> str:
-    """``train  step 120/1,500  loss 0.812  16,400 tokens/s  1:20 left``"""
+def training_line(event: TrainEvent, pace: Sequence[tuple[int, float]] = ()) -> str:
+    """``train  step 120/1,500  loss 0.812  lr 1.9e-05  16,400 tokens/s  MFU 48%  71.2 GB  1:20 left``
+
+    ``pace`` holds (step, seconds) of the last steps; without it the mean of all tells what is left.
+    """
     parts = [f"train  step {event.step:,}/{event.steps:,}"]
     if event.loss is not None:
         parts.append(f"loss {event.loss:.3f}")
+    if event.learning_rate is not None:
+        parts.append(f"lr {event.learning_rate:.2g}")
+    if event.tokens_per_second is not None or event.seconds > 0:
+        speed = event.tokens_per_second or event.tokens / event.seconds
+        parts.append(f"{speed:,.0f} tokens/s")
+    if event.mfu is not None:
+        parts.append(f"MFU {event.mfu:.0%}")
+    if event.memory:
+        parts.append(f"{event.memory / 1e9:.1f} GB")
     if event.seconds > 0:
-        parts.append(f"{event.tokens / event.seconds:,.0f} tokens/s")
-        parts.append(f"{clock((event.steps - event.step) * event.seconds / max(event.step, 1))} left")
+        step, seconds = pace[0] if len(pace) > 1 else (0, 0.0)
+        each = (event.seconds - seconds) / max(event.step - step, 1)
+        parts.append(f"{clock((event.steps - event.step) * each)} left")
     return "  ".join(parts)
+
+
+def sample_line(event: TrainEvent) -> str:
+    """``  sample  Name three colours. ▸ Red, green and blue.``; an answer that was cut ends in ``…``."""
+    sample = event.sample or {}
+    answer = clipped(sample.get("answer", "")) + ("" if sample.get("stopped") else " …")
+    return f"  sample  {clipped(sample.get('prompt', ''))} ▸ {answer}"
+
+
+def clipped(text: str, width: int = 60) -> str:
+    """``text`` in one line of ``width`` characters at most."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
 def dollars(amount: float) -> str:

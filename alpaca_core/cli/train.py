@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def train(ctx: click.Context, data: Path, folder: Path, fresh: bool, dry_run: bo
     file, *more = data_files(data)
     as_list = not more and is_list(file)  # which is what trainers read
     listed = file if as_list else folder / "training_rows.json"
-    job = train_job(config, listed, folder, fresh=fresh)
+    job = replace(train_job(config, listed, folder, fresh=fresh), ids=[row.id for row in rows])
     if dry_run:
         plan = config.trainer.build().plan(job)
         if as_json:

@@ -57,6 +57,8 @@ class Job:
     notice: str
     sharded: bool
     identity: Mapping[str, Any]
+    ids: tuple[str, ...] = ()  # of the rows of ``data``; empty: not known
+    heldout: Path | None = None
 
     @property
     def model(self) -> Path:
@@ -106,6 +108,8 @@ def decide(job: TrainJob, sharded: bool) -> Job:
         notice=job.notice,
         sharded=sharded,
         identity=identity,
+        ids=tuple(job.ids),
+        heldout=job.heldout.resolve() if job.heldout else None,
     )
 
 
@@ -184,6 +188,8 @@ def load(path: Path) -> Job:
     content = json.loads(path.read_text(encoding="utf-8"))
     options = (FsdpOptions if content["sharded"] else LocalOptions)(**content.pop("options"))
     content["data"], content["out"] = Path(content["data"]), Path(content["out"])
+    content["ids"] = tuple(content.get("ids", ()))
+    content["heldout"] = Path(content["heldout"]) if content.get("heldout") else None
     return Job(options=options, **content)
 
 

@@ -16,6 +16,7 @@ import torch
 
 from alpaca_fsdp import checkpoint, losses, optimizer, placement, preambles, published, rehearsal, rows
 from alpaca_fsdp.examples import Tokens
+from alpaca_fsdp.following import Following
 from alpaca_fsdp.health import Health
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.world import Launcher, World
@@ -49,6 +50,7 @@ class Training:
         filler: int,
         world: World,
         dtype: torch.dtype,
+        follow: Following | None = None,
     ) -> None:
         self.options, self.seed = options, seed
         self.examples = preambles.find(examples) if _shareable(model) else examples
@@ -68,6 +70,7 @@ class Training:
         self.saved = 0  # the step of the last checkpoint
         self.health = Health(model.get_input_embeddings().weight.shape[0])
         self.begun = time.monotonic()
+        self.follow = follow or Following(world)
 
     def run(self, checkpoints: Path, launcher: Launcher) -> bool:
         """Train to the last step. False when it stopped before, as asked, with a checkpoint."""
@@ -79,11 +82,14 @@ class Training:
             self.world.emit("note", step=self.step, steps=self.steps, message=f"going on after step {self.step}")
         room = rehearsal.rehearse if restored is None else rehearsal.check_room
         room(checkpoints, self.model, self.optimizer, self.world, self._to_write)
+        self.follow.begin(self.step, self.progress.seconds)
         self.begun = time.monotonic() - self.progress.seconds
         while not self.over:
             stop = self._step(launcher.asked_to_stop)
             rate = float(self.optimizer.param_groups[0]["lr"])
-            self.world.emit("step", step=self.step, steps=self.steps, learning_rate=rate, **asdict(self.progress))
+            values = {"learning_rate": rate, **asdict(self.progress), **self.follow.facts}
+            self.world.emit("step", step=self.step, steps=self.steps, **values)
+            self.begun += self.follow.after(self, values, stop)
             due = self.step - self.saved >= self.options.save_steps
             if stop or self.over or (due and not self.health.doubtful):
                 self._save(checkpoints)
@@ -124,6 +130,7 @@ class Training:
         mine = rows.share(batch, self.world.size, self.options.micro_tokens)
         torch.manual_seed(hash((self.seed, self.step, self.world.rank)))  # dropout: a function of the step too
         found: list[tuple[list[Tokens], rows.Row, torch.Tensor]] = []
+        total = torch.zeros((), dtype=torch.float64, device=self.world.device)
         own = mine[self.world.rank :: self.world.size]
         for number, places in enumerate(own, 1):
             if self.options.reshard is False:
@@ -132,17 +139,16 @@ class Training:
             row = self.layout.lay(examples, self.filler, self.world.device)
             with self.casting:
                 each = losses.token_losses(self.model, row, self.layout.fused and factors is None)
+            found.append((examples, row, each.detach()))
             if factors is not None and places:
                 each = each * factors[places][row.owners].to(each.device)
             # The mean over the supervised tokens of the whole batch; FSDP divides gradients by the processes.
             (each.sum() * (self.world.size / supervised)).backward()
-            found.append((examples, row, each.detach()))
+            total = total + each.detach().double().sum()
         # One exchange per step: the loss, whether to stop, and the first process's clock.
-        loss = torch.stack([each.double().sum() for *_, each in found]).sum()
         clock = time.monotonic() - self.begun if self.world.first else 0.0
-        loss, stop, clock = self.world.sum(
-            torch.stack([loss, loss.new_tensor(asked_to_stop), loss.new_tensor(clock)])
-        ).tolist()
+        ours = torch.stack([total, total.new_tensor(asked_to_stop), total.new_tensor(clock)])
+        loss, stop, clock, *told = self.world.sum(torch.cat([ours, self.follow.given(found, batch)])).tolist()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         self.health.check(self.step, loss / supervised, float(norm), found, self.world)
@@ -152,4 +158,5 @@ class Training:
         self.step += 1
         tokens = self.progress.tokens + sum(len(example.ids) for example in batch)
         self.progress = Progress(tokens, round(clock, 4), loss / supervised)
+        self.follow.took(self, batch, told, float(norm))
         return stop > 0

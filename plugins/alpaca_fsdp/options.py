@@ -11,6 +11,9 @@ def option(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
+REPORTERS = ("tensorboard", "wandb", "trackio")
+
+
 @dataclass(frozen=True)
 class LocalOptions:
     """Defaults are the published Alpaca recipe. Those set to None follow the student, because what suits seven billion
@@ -76,10 +79,15 @@ class LocalOptions:
     compile: bool | None = option(
         None, "compile each layer (default: on a GPU, where there are no Liger kernels for the model)"
     )
+    samples: int = option(3, "prompts that the student answers at each epoch's end and at the very end; 0: none")
+    report_to: str = option("", "trackers to tell of every step: tensorboard, wandb, trackio, with commas between")
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "max_grad_norm", "save_steps", "micro_batch")
         _positive(self, "max_steps", "max_seconds", "learning_rate", "micro_tokens", optional=True)
+        reporters(self.report_to)
+        if self.samples < 0:
+            raise ValueError(f"samples must not be negative, not {self.samples}")
         if self.max_length < 8:
             raise ValueError(f"max_length must be at least 8, not {self.max_length}")
         if self.warmup is not None and not 0 <= self.warmup < 1:
@@ -100,6 +108,15 @@ class FsdpOptions(LocalOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _positive(self, "processes", optional=True)
+
+
+def reporters(text: str) -> list[str]:
+    """The names in ``report_to``. Raises ValueError for one that is not known."""
+    names = [name.strip() for name in text.split(",") if name.strip() not in ("", "none")]
+    for name in names:
+        if name not in REPORTERS:
+            raise ValueError(f"report_to knows {', '.join(REPORTERS)}, not {name!r}")
+    return names
 
 
 def _positive(options: Any, *names: str, optional: bool = False) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from alpaca_core import ChatTemplate, Example, Stopped, TrainResult
 from alpaca_fsdp import cache, data, export, fit, lora, placement, probe, soundness, student, trial
 from alpaca_fsdp.examples import Tokens
+from alpaca_fsdp.following import Following
 from alpaca_fsdp.job import Job
 from alpaca_fsdp.loop import Training
 from alpaca_fsdp.world import Launcher, World, hold
@@ -56,7 +57,8 @@ def run(job: Job, launcher: Launcher) -> None:
         adapted = lora.add(model, job, dtype)
     model, fact = placement.place(model, world, dtype, job.options)
     model.train()
-    training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype)
+    follow = Following.of(job, model, words, tokens, examples, template, world)
+    training = Training(job.options, job.seed, tokens, model, words.eos_token_id, world, dtype, follow)
     training.health.trained = not isinstance(job.base, Path)  # a new one knows nothing yet
     took = trial.run(training, planned, job)
     fact += lora.told(adapted)
@@ -67,6 +69,7 @@ def run(job: Job, launcher: Launcher) -> None:
         f" · {len(tokens):,} examples tokenised in {seconds:.2f} s",
     )
     finished = training.run(job.checkpoints, launcher)
+    follow.close()
     if not finished:
         world.emit("stopped", step=training.step)
         world.leave()

@@ -33,7 +33,7 @@ from alpaca_core import (
     TrainJob,
     TrainResult,
 )
-from alpaca_fsdp import forecast, soundness
+from alpaca_fsdp import forecast, reports, soundness
 from alpaca_fsdp import job as jobs
 from alpaca_fsdp.memory import TooMuch
 from alpaca_fsdp.options import LocalOptions
@@ -65,6 +65,7 @@ class LocalTrainer:
 
     def check(self, job: TrainJob) -> None:
         """What would stop the job later: a GPU that is asked for and missing, a hub model that cannot be had."""
+        reports.require(self.options.report_to)
         if self.options.device == "cuda":
             import torch
 
