@@ -160,7 +160,7 @@ class ChatTemplate(Protocol):
 @runtime_checkable
 class Trainer(Protocol):
     """Fine-tunes a student. Optional besides: ``check(job)``, which raises what would stop the job later, before the
-    teacher is paid."""
+    teacher is paid; ``slurm(job) -> str``, the script that ``sbatch`` takes to run the job."""
 
     def plan(self, job: TrainJob) -> Plan:
         """How ``train`` would run the job. Starts, imports and writes nothing heavy."""

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from alpaca_core import AlpacaError, ChatTemplate, TrainResult
+from alpaca_fsdp import landing
 from alpaca_fsdp.job import STAMP, Job, write_json
 from alpaca_fsdp.world import World
 
@@ -21,12 +21,11 @@ from alpaca_fsdp.world import World
 def save(
     job: Job, model: Any, words: Any, template: ChatTemplate, result: TrainResult, rows: int, world: World
 ) -> None:
-    """Gather the weights to the first process, write them beside ``job.model``, read them back, then rename."""
+    """Gather the weights to the first process, write them to a draft in ``job.out``, read them back, then land."""
     weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     if world.first:
-        draft, old = job.model.with_name("model.tmp"), job.model.with_name("model.old")
-        for leftover in (draft, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        draft = job.out / landing.DRAFT
+        shutil.rmtree(draft, ignore_errors=True)
         facts = {
             "student": job.student,
             "rows": rows,
@@ -44,10 +43,7 @@ def save(
         (draft / "README.md").write_text(_card(job, result, rows), encoding="utf-8")
         write_json(draft / STAMP, {"identity": dict(job.identity), "facts": facts, "result": asdict(result)})
         _compare(draft, weights)
-        if job.model.exists():
-            os.replace(job.model, old)
-        os.replace(draft, job.model)
-        shutil.rmtree(old, ignore_errors=True)
+        landing.land(draft, job.model)
     world.wait()
 
 

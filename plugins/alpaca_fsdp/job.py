@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_core import ConfigError, TrainJob, TrainResult
-from alpaca_fsdp import data
+from alpaca_fsdp import data, landing
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.recipes import resolved
 
@@ -35,7 +35,8 @@ STAMP = "alpacakit.json"  # in a finished model or student: what it is
 
 @dataclass(frozen=True)
 class Job:
-    """A TrainJob with everything decided. ``sharded`` says which trainer, ``identity`` what the result depends on."""
+    """A TrainJob with everything decided. ``sharded`` says which trainer, ``identity`` what the result depends on.
+    ``in_place``: the model lands in ``out`` itself, not in ``out/model``."""
 
     data: Path
     out: Path
@@ -47,10 +48,11 @@ class Job:
     notice: str
     sharded: bool
     identity: Mapping[str, Any]
+    in_place: bool = False
 
     @property
     def model(self) -> Path:
-        return self.out / "model"
+        return self.out if self.in_place else self.out / "model"
 
     @property
     def checkpoints(self) -> Path:
@@ -66,7 +68,7 @@ class Job:
         return self.checkpoints / "worker.log"
 
 
-def decide(job: TrainJob, sharded: bool) -> Job:
+def decide(job: TrainJob, sharded: bool, in_place: bool = False) -> Job:
     """Fill in what depends on the student, and read the data once. Raises ConfigError if a row is malformed."""
     data.read(job.data)
     options = resolved(job.options, job.student)
@@ -91,6 +93,7 @@ def decide(job: TrainJob, sharded: bool) -> Job:
         notice=job.notice,
         sharded=sharded,
         identity=identity,
+        in_place=in_place,
     )
 
 
@@ -100,24 +103,41 @@ def begin(job: Job, fresh: bool) -> TrainResult | None:
     Checkpoints of the same job are gone on with. Anything of another job raises ConfigError saying what differs, unless
     ``fresh``, which removes its checkpoints; its model stays until the new one is complete.
     """
-    started = read_json(job.checkpoints / "identity.json")
-    finished = read_json(job.model / STAMP)
     if fresh:
         shutil.rmtree(job.checkpoints, ignore_errors=True)
-    elif finished is not None and finished.get("identity") == job.identity:
-        return TrainResult(**dict(finished["result"], model=job.model, base=str(job.base)))
-    elif started is not None:
+    elif (done := finished(job)) is not None:
+        return done
+    job.checkpoints.mkdir(parents=True, exist_ok=True)
+    write_json(job.checkpoints / "identity.json", dict(job.identity))
+    return None
+
+
+def finished(job: Job) -> TrainResult | None:
+    """The stored result if the work is done, None if it may begin or go on. Writes nothing. Raises as ``begin``."""
+    started = read_json(job.checkpoints / "identity.json")
+    # A model without its config.json was cut off while it landed.
+    stamp = read_json(job.model / STAMP) if (job.model / "config.json").exists() else None
+    if stamp is not None and stamp.get("identity") == job.identity:
+        return TrainResult(**dict(stamp["result"], model=job.model, base=str(job.base)))
+    if started is not None:
         _same(job, started, "The checkpoints in")
-    elif finished is not None:
-        _same(job, finished.get("identity", {}), "The model in")
+    elif stamp is not None:
+        _same(job, stamp.get("identity", {}), "The model in")
+    elif job.in_place:
+        landing.refuse_others(job.out)
     elif job.model.exists():
         raise ConfigError(
             f"{job.model} is there already and was not made by this trainer.",
             hint="Choose another --out, or replace it with --fresh.",
         )
-    job.checkpoints.mkdir(parents=True, exist_ok=True)
-    write_json(job.checkpoints / "identity.json", dict(job.identity))
     return None
+
+
+def clear(job: Job) -> None:
+    """Remove the checkpoints of a job that is done."""
+    for checkpoint in job.checkpoints.glob("step-*"):
+        shutil.rmtree(checkpoint)
+    (job.checkpoints / "identity.json").unlink()
 
 
 def _same(job: Job, there: Mapping[str, Any], what: str) -> None:
@@ -127,10 +147,12 @@ def _same(job: Job, there: Mapping[str, Any], what: str) -> None:
         if there.get(name) != value
     ]
     if problems:
+        place = "--output_dir" if job.in_place else "--out"
+        again = "remove this one" if job.in_place else "start over with --fresh"
         raise ConfigError(
             f"{what} {job.out} belong to another training:",
             problems=problems,
-            hint="Choose another --out, or start over with --fresh.",
+            hint=f"Choose another {place}, or {again}.",
         )
 
 

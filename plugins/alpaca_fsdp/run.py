@@ -13,8 +13,9 @@ from alpaca_fsdp.loop import Training
 from alpaca_fsdp.world import Launcher, World, hold
 
 
-def run(job: Job, launcher: Launcher) -> None:
-    """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last."""
+def run(job: Job, launcher: Launcher) -> TrainResult | None:
+    """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last.
+    None when it stopped."""
     from accelerate.utils import set_seed
     from transformers.utils import logging
 
@@ -46,7 +47,8 @@ def run(job: Job, launcher: Launcher) -> None:
     finished = training.run(job.checkpoints, launcher)
     if not finished:
         world.emit("stopped", step=training.step)
-        return world.leave()
+        world.leave()
+        return None
     result = TrainResult(
         model=job.model,
         base=str(job.base),
@@ -62,3 +64,4 @@ def run(job: Job, launcher: Launcher) -> None:
     world.emit("saved", step=training.step, message=str(job.model))
     world.emit("result", **dict(asdict(result), model=str(job.model)))
     world.leave()
+    return result

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +14,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import alpaca_core
 from alpaca_core import AlpacaError, ConfigError, MissingError, Plan, Stopped, TrainEvent, TrainJob, TrainResult
 from alpaca_fsdp import job as jobs
+from alpaca_fsdp import nodes
 from alpaca_fsdp.recipes import ARCHITECTURES
+from alpaca_fsdp.task import as_word
 
 _EVENT = "\x1e"  # the worker's mark of an event among other lines (world.EVENT, which imports torch)
 # How long OpenMP's threads spin before they sleep. By libgomp's default two trainings on the same two cores took
@@ -39,9 +41,10 @@ class LocalTrainer:
         self.options = options
 
     def plan(self, job: TrainJob) -> Plan:
-        """The command line of the worker. Raises ConfigError when there is no such student."""
+        """The command line of the worker, to paste: it needs no file but the data. Raises ConfigError when there is no
+        such student."""
         _check_student(job.student)
-        argv = (sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", str(_file(job)))
+        argv = (sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", as_word(job))
         env = {"GOMP_SPINCOUNT": _SPINS, **self._environment()}
         return Plan(argv, {name: os.environ.get(name, value) for name, value in env.items()}, self._notes())
 
@@ -80,11 +83,11 @@ class LocalTrainer:
         if done is not None:
             on_event(TrainEvent("note", message=f"{decided.model} is there already: nothing to do"))
             return done
-        jobs.write(decided, _file(job).resolve())
+        file = decided.checkpoints / "job.json"
+        jobs.write(decided, file)
+        plan = replace(plan, argv=(*plan.argv[:-1], str(file)))
         result = _Worker(plan, decided.log, on_event).run()
-        for checkpoint in decided.checkpoints.glob("step-*"):
-            shutil.rmtree(checkpoint)
-        (decided.checkpoints / "identity.json").unlink()
+        jobs.clear(decided)
         return result
 
     def _launch(self) -> tuple[str, ...]:
@@ -103,7 +106,26 @@ class FsdpTrainer(LocalTrainer):
     sharded = True
 
     def _launch(self) -> tuple[str, ...]:
-        return ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={self._processes()}")
+        meeting = nodes.rendezvous(self.options)
+        return ("-m", "torch.distributed.run", *meeting, f"--nproc_per_node={self._processes()}")
+
+    def check(self, job: TrainJob) -> None:
+        super().check(job)
+        if self.options.nodes > 1:
+            raise ConfigError(
+                f"trainer.nodes is {self.options.nodes}, and this command starts processes on one machine only.",
+                hint="Start them with --launcher slurm, or type what --dry-run prints on each node.",
+            )
+
+    def slurm(self, job: TrainJob) -> str:
+        """The script that runs ``job`` under Slurm. Raises ConfigError where the GPUs of a node are not known."""
+        if self.options.processes is None and not self._gpus() and self.options.device != "cpu":
+            raise ConfigError(
+                "There is no GPU here to tell how many a node has.", hint="Say it: --set trainer.processes=8"
+            )
+        there = replace(self.options, rendezvous=f"{nodes.HEAD}:{nodes.PORT}")
+        plan = FsdpTrainer(there).plan(job)
+        return nodes.slurm(plan, self.options, self._processes())
 
     def _environment(self) -> dict[str, str]:
         if self._gpus():
@@ -124,10 +146,6 @@ class FsdpTrainer(LocalTrainer):
         if visible is not None:
             return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
         return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-
-
-def _file(job: TrainJob) -> Path:
-    return job.out / "checkpoints" / "job.json"
 
 
 def _check_student(student: str) -> None:

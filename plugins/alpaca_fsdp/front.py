@@ -1,0 +1,130 @@
+"""The worker without a launcher: started by torchrun or by hand, it tells people what happens, and its exit code is
+that of the command line. torchrun makes 1 of every code but 0."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from alpaca_core import AlpacaError, StepLog, Stopped, TrainEvent
+from alpaca_fsdp import job as jobs
+from alpaca_fsdp.task import Task
+
+_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
+
+
+def main(read: Callable[[Any], Task], words: Any) -> int:
+    """Do the task that ``read`` makes of ``words``. The first process alone speaks, but for a fault of another."""
+    rank = int(os.environ.get("RANK", 0))
+    if rank:
+        logging.disable(logging.WARNING)
+        warnings.filterwarnings("ignore")
+    try:
+        _train(read(words), rank == 0)
+    except AlpacaError as error:
+        if rank == 0:
+            _complain(error.message, error.hint)
+        return error.exit_code
+    except Exception as exc:
+        _complain_of_fault(exc, rank)
+        return 1
+    return 0
+
+
+def _train(task: Task, first: bool) -> None:
+    asked = Signals()
+    os.environ.update(task.environment)
+    job = jobs.decide(task.job, task.sharded, task.in_place)
+    for note in task.notes:
+        _say(note, first)
+    # Every process looks by itself; nothing is written before all of them have joined.
+    done = jobs.finished(job)
+    if done is not None:
+        _say(f"{done.model} is finished already: nothing to do", first)
+        return
+    from alpaca_fsdp import run, world
+
+    if task.tf32:
+        import torch
+
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    here = world.World.join(job.sharded, job.options.device)
+    if here.first:
+        jobs.begin(job, fresh=False)
+    with StepLog(job.out) as log:
+        world.listener = Report(log, task.logging_steps)
+        result = run.run(job, asked)
+    if result is None:
+        raise Stopped("Stopped, with a checkpoint.", hint="The same command goes on from it.")
+    if here.first:
+        jobs.clear(job)
+
+
+class Signals:
+    """SIGINT and SIGTERM ask to stop with a checkpoint, as a launcher would; a second one ends the process at once. A
+    worker of torchrun does not outlive it."""
+
+    def __init__(self) -> None:
+        self.asked_to_stop = False
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self._signalled)
+        if "TORCHELASTIC_RUN_ID" in os.environ and sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def _signalled(self, name: int, _: Any) -> None:
+        self.asked_to_stop = True
+        signal.signal(name, signal.SIG_DFL)
+
+
+class Report:
+    """Prints events, a step every ``every`` steps, and logs all steps."""
+
+    def __init__(self, log: StepLog, every: int) -> None:
+        self.log, self.every = log, every
+
+    def __call__(self, kind: str, **content: Any) -> None:
+        match kind:
+            case "step":
+                event = TrainEvent("step", **content)
+                self.log.event(event)
+                if event.step % self.every == 0 or event.step == event.steps:
+                    print(step_line(event), flush=True)
+            case "checkpoint":
+                print(f"checkpoint after step {content['step']}", flush=True)
+            case "saved":
+                print(f"model: {content['message']}", flush=True)
+            case "ready" | "note":
+                print(content["message"], flush=True)
+
+
+def step_line(event: TrainEvent) -> str:
+    """``step 3/1,218  loss 1.0312  learning rate 1.6e-06  2,031 tokens/s``"""
+    speed = f"  {event.tokens / event.seconds:,.0f} tokens/s" if event.seconds else ""
+    return f"step {event.step:,}/{event.steps:,}  loss {event.loss:.4f}  learning rate {event.learning_rate:.2g}{speed}"
+
+
+def _say(text: str, first: bool) -> None:
+    if first:
+        print(text, flush=True)
+
+
+def _complain(message: str, hint: str) -> None:
+    print(f"error: {message}" + (f"\n{hint}" if hint else ""), file=sys.stderr, flush=True)
+
+
+def _complain_of_fault(exc: Exception, rank: int) -> None:
+    if os.environ.get("ALPACAKIT_DEBUG"):
+        traceback.print_exc()
+    if any(sign in str(exc) for sign in ("gloo", "NCCL", "Connection", "store")) and "WORLD_SIZE" in os.environ:
+        if rank == 0:
+            _complain("Another process of this training ended.", "If it said nothing, it was killed: for memory?")
+        return
+    where = f"process {rank}: " if rank else ""
+    _complain(f"{where}{type(exc).__name__}: {exc}", "Set ALPACAKIT_DEBUG=1 for the traceback.")

@@ -1,0 +1,46 @@
+"""Where the finished model lands: a folder of its own, or, as published, the output folder itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from alpaca_core import ConfigError
+
+DRAFT = "model.tmp"  # in the output folder: the model until it is whole
+_OURS = ("checkpoints", "student", DRAFT)
+# What a model's folder may hold, so that nothing is overwritten. Logs and scripts beside it do no harm.
+_MODEL = re.compile(r"README\.md|(vocab|merges)\.txt|.+\.(json|jsonl|safetensors|bin|pt|model|jinja|py)")
+
+
+def refuse_others(folder: Path) -> None:
+    """Raise ConfigError if ``folder``, where nothing of ours is, holds what a model or a training would overwrite."""
+    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    found = [name for name in there if name in _OURS or _MODEL.fullmatch(name)]
+    if found:
+        raise ConfigError(
+            f"{folder} holds files that are not of this training: {', '.join(found[:5])}{', …' * (len(found) > 5)}.",
+            hint="Choose another --output_dir.",
+        )
+
+
+def land(draft: Path, model: Path) -> None:
+    """Put the folder ``draft`` in the place of ``model``.
+
+    Where the draft is inside ``model``, its files move there one by one, config.json last: without it nothing takes the
+    folder for a model.
+    """
+    if draft.parent != model:
+        old = model.with_name(model.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if model.exists():
+            os.replace(model, old)
+        os.replace(draft, model)
+        shutil.rmtree(old, ignore_errors=True)
+        return
+    (model / "config.json").unlink(missing_ok=True)
+    for path in sorted(draft.iterdir(), key=lambda path: path.name == "config.json"):
+        os.replace(path, model / path.name)
+    draft.rmdir()
