@@ -23,6 +23,8 @@ _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 def main(read: Callable[[Any], Task], words: Any) -> int:
     """Do the task that ``read`` makes of ``words``. The first process alone speaks, but for a fault of another."""
     rank = int(os.environ.get("RANK", 0))
+    if "RANK" in os.environ and sys.platform == "linux":  # no worker outlives its torchrun
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if rank:
         logging.disable(logging.WARNING)
         warnings.filterwarnings("ignore")
@@ -39,7 +41,6 @@ def main(read: Callable[[Any], Task], words: Any) -> int:
 
 
 def _train(task: Task, first: bool) -> None:
-    asked = Signals()
     os.environ.update(task.environment)
     job = jobs.decide(task.job, task.sharded, task.in_place)
     for note in task.notes:
@@ -56,6 +57,7 @@ def _train(task: Task, first: bool) -> None:
 
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     here = world.World.join(job.sharded, job.options.device)
+    asked = Signals()  # not before: a signal must end a process that waits for others which do not come
     if here.first:
         jobs.begin(job, fresh=False)
     with StepLog(job.out) as log:
@@ -68,15 +70,12 @@ def _train(task: Task, first: bool) -> None:
 
 
 class Signals:
-    """SIGINT and SIGTERM ask to stop with a checkpoint, as a launcher would; a second one ends the process at once. A
-    worker of torchrun does not outlive it."""
+    """SIGINT and SIGTERM ask to stop with a checkpoint, as a launcher would; a second one ends the process at once."""
 
     def __init__(self) -> None:
         self.asked_to_stop = False
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self._signalled)
-        if "TORCHELASTIC_RUN_ID" in os.environ and sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def _signalled(self, name: int, _: Any) -> None:
         self.asked_to_stop = True

@@ -13,6 +13,9 @@ from alpaca_fsdp.options import FsdpOptions
 
 PORT = 29500  # torchrun's own default
 RESTARTS = 3  # of all processes, after the loss of one
+# By default torchrun keeps the store in which processes find one another, and those that start again meet the addresses
+# of the dead (torch 2.13, DynamicRendezvousHandler.next_rendezvous).
+ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 HEAD = "ALPACAKIT_HEAD"  # in Slurm's script: the variable with the first node's name
 
 

@@ -128,10 +128,11 @@ class FsdpTrainer(LocalTrainer):
         return nodes.slurm(plan, self.options, self._processes())
 
     def _environment(self) -> dict[str, str]:
+        several = nodes.ENVIRONMENT if self.options.nodes > 1 else {}
         if self._gpus():
-            return {}
+            return {**several}
         # torchrun would give each process a single thread.
-        return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self._processes()))}
+        return {**several, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self._processes()))}
 
     def _notes(self) -> tuple[str, ...]:
         return () if self._gpus() else ("No GPU: FSDP2 runs on CPU processes over gloo.",)
