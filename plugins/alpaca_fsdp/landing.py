@@ -41,6 +41,6 @@ def land(draft: Path, model: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
         return
     (model / "config.json").unlink(missing_ok=True)
-    for path in sorted(draft.iterdir(), key=lambda path: path.name == "config.json"):
+    for path in sorted(draft.iterdir(), key=lambda path: (path.name == "config.json", path.name)):
         os.replace(path, model / path.name)
     draft.rmdir()
