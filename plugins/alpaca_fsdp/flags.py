@@ -114,7 +114,9 @@ def read(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> T
     value = {name: given.get(name, flag.default) for name, flag in FLAGS.items()}
     processes = int(environment.get("WORLD_SIZE", 1))
     options, became = _options(value, processes)
-    sharded = "RANK" in environment and (processes > 1 or bool(value["fsdp"]))
+    if value["deepspeed"] and "RANK" not in environment:
+        raise ConfigError("--deepspeed needs torchrun.", hint="torchrun --nproc_per_node=1 -m alpaca_fsdp.train …")
+    sharded = "RANK" in environment and (processes > 1 or bool(value["fsdp"] or value["deepspeed"]))
     became |= _placement(value, processes, sharded)
     job = TrainJob(
         data=Path(value["data_path"]),

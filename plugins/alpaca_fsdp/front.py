@@ -11,6 +11,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from alpaca_core import AlpacaError, StepLog, Stopped, TrainEvent
@@ -56,13 +57,18 @@ def _train(task: Task, first: bool) -> None:
         import torch
 
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    if task.deepspeed:
+        from alpaca_fsdp import deepspeed
+
+        config = deepspeed.configuration(Path(task.deepspeed))
+        os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
     here = world.World.join(job.sharded, job.options.device)
     asked = Signals()  # not before: a signal must end a process that waits for others which do not come
     if here.first:
         jobs.begin(job, fresh=False)
     with StepLog(job.out) as log:
         world.listener = Report(log, task.logging_steps)
-        result = run.run(job, asked)
+        result = deepspeed.run(job, config, asked, here) if task.deepspeed else run.run(job, asked)
     if result is None:
         raise Stopped("Stopped, with a checkpoint.", hint="The same command goes on from it.")
     if here.first:
