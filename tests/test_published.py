@@ -16,7 +16,7 @@ from alpaca_fsdp.flags import FLAGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alpaca_core import ConfigError
+from alpaca_core import ConfigError, MissingError
 from alpaca_core.cli.main import main
 
 pytestmark = pytest.mark.timeout(180)
@@ -305,3 +305,42 @@ def test_the_line_of_a_dry_run_runs_as_it_is_printed_and_goes_on_after_a_signal(
     lines = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 21))
     assert (tmp_path / "out" / "model" / "config.json").exists()
+
+
+def test_deepspeed_is_passed_on_and_asked_for_where_it_is_missing(tmp_path, monkeypatch):
+    """The published README's other way, which has no learning rate schedule and no --fsdp."""
+    from alpaca_fsdp import deepspeed
+
+    words = published("m", "o", "--deepspeed", "./configs/default_offload_opt_param.json")
+    made = flags.read(words, FOUR)
+    assert made.deepspeed == "./configs/default_offload_opt_param.json" and made.sharded
+    monkeypatch.setattr(deepspeed, "find_spec", lambda name: None)
+    with pytest.raises(MissingError, match="not installed") as error:
+        deepspeed.configuration(tmp_path / "none.json")
+    assert "pip install" in error.value.hint and error.value.exit_code == 3
+    with pytest.raises(ConfigError, match="needs torchrun"):
+        flags.read(words, {})
+
+
+@pytest.mark.parametrize(("text", "said"), [("{", "no DeepSpeed configuration"), ("{}", "zero_optimization")])
+def test_a_deepspeed_configuration_must_be_one(tmp_path, monkeypatch, text, said):
+    from alpaca_fsdp import deepspeed
+
+    monkeypatch.setattr(deepspeed, "find_spec", lambda name: True)
+    path = tmp_path / "config.json"
+    with pytest.raises(ConfigError, match="Cannot read"):
+        deepspeed.configuration(path)
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        deepspeed.configuration(path)
+
+
+def test_rows_are_padded_for_deepspeed_and_prompts_not_learnt():
+    import torch
+    from alpaca_fsdp.deepspeed import _padded
+    from alpaca_fsdp.examples import Tokens
+
+    batch = _padded([Tokens(torch.tensor([5, 6, 7]), 2, 0), Tokens(torch.tensor([8, 9]), 1, 1)])
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 0]]
+    assert batch["labels"].tolist() == [[-100, -100, 7], [-100, 9, -100]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
