@@ -344,3 +344,8 @@ def test_rows_are_padded_for_deepspeed_and_prompts_not_learnt():
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 0]]
     assert batch["labels"].tolist() == [[-100, -100, 7], [-100, 9, -100]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+
+
+def test_a_student_that_there_cannot_be_is_refused_before_anything_is_loaded(folder, tmp_path):
+    code, said = worker(folder, *published("new:huge", tmp_path / "out", *CPU))
+    assert code == 2 and "new:tiny" in said and not (tmp_path / "out").exists()

@@ -221,8 +221,13 @@ def _options(value: dict[str, Any], processes: int) -> tuple[dict[str, Any], dic
     elif value["save_strategy"] == "no":
         options["save_steps"] = 10**9
     reporters = "" if value["report_to"] == "none" else value["report_to"]
-    # Options that a trainer may have or not.
-    options |= {name: v for name, v in {"micro_batch": each, "report_to": reporters}.items() if name in _OPTIONS}
+    optional = {
+        "micro_batch": each,
+        "report_to": reporters,
+        "checkpointing": "full" if value["gradient_checkpointing"] else None,
+        "offload": "offload" in value["fsdp"].split() or None,
+    }
+    options |= {name: setting for name, setting in optional.items() if name in _OPTIONS}
     set_to = {name: f"trainer.{name} = {setting}" for name, setting in options.items()}
     no_evaluation = "no effect: nothing is evaluated while training"
     became = {
@@ -255,7 +260,7 @@ def _options(value: dict[str, Any], processes: int) -> tuple[dict[str, Any], dic
         "optim": "fused AdamW, the same arithmetic",
         "seed": "the seed",
         "report_to": set_to.get("report_to", "no effect: training.jsonl has every step"),
-        "gradient_checkpointing": "no effect: memory is bounded by trainer.micro_tokens",
+        "gradient_checkpointing": set_to.get("checkpointing", "no effect: trainer.micro_tokens bounds the memory"),
         "logging_steps": "how often a step is printed; training.jsonl has them all",
     }
     return options, became
@@ -265,6 +270,8 @@ def _placement(value: dict[str, Any], processes: int, sharded: bool) -> dict[str
     """By flag what it became, of those that say where and how the model lies."""
     from_model = "no effect: the layers are found from the model, whatever their class is called"
     fsdp = f"FSDP2 full shard over {processes} process(es)" if sharded else "no effect: a single process, no torchrun"
+    if "offload" in value["fsdp"].split():
+        fsdp += "; trainer.offload = True" if "offload" in _OPTIONS else "; nothing is offloaded"
     return {
         "tf32": "no effect without a GPU; on one, float32 products in TF32" if value["tf32"] else "off",
         "fsdp": fsdp,

@@ -17,6 +17,7 @@ from typing import Any
 from alpaca_core import AlpacaError, StepLog, Stopped, TrainEvent
 from alpaca_fsdp import job as jobs
 from alpaca_fsdp.task import Task
+from alpaca_fsdp.trainer import check_student
 
 _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
@@ -43,6 +44,7 @@ def main(read: Callable[[Any], Task], words: Any) -> int:
 
 def _train(task: Task, first: bool) -> None:
     os.environ.update(task.environment)
+    check_student(task.job.student)
     job = jobs.decide(task.job, task.sharded, task.in_place)
     for note in task.notes:
         _say(note, first)

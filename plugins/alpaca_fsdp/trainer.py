@@ -43,7 +43,7 @@ class LocalTrainer:
     def plan(self, job: TrainJob) -> Plan:
         """The command line of the worker, to paste: it needs no file but the data. Raises ConfigError when there is no
         such student."""
-        _check_student(job.student)
+        check_student(job.student)
         argv = (sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", as_word(job))
         env = {"GOMP_SPINCOUNT": _SPINS, **self._environment()}
         return Plan(argv, {name: os.environ.get(name, value) for name, value in env.items()}, self._notes())
@@ -149,7 +149,7 @@ class FsdpTrainer(LocalTrainer):
         return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
-def _check_student(student: str) -> None:
+def check_student(student: str) -> None:
     """Refuse what can be neither a new student, nor a model's folder, nor a hub id."""
     folder = Path(student)
     if student.startswith("new:"):
