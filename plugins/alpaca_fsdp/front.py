@@ -129,7 +129,8 @@ def _complain(message: str, hint: str) -> None:
 def _complain_of_fault(exc: Exception, rank: int) -> None:
     if os.environ.get("ALPACAKIT_DEBUG"):
         traceback.print_exc()
-    if any(sign in str(exc) for sign in ("gloo", "NCCL", "Connection", "store")) and "WORLD_SIZE" in os.environ:
+    lost = isinstance(exc, RuntimeError) and any(name in str(exc) for name in ("gloo", "NCCL", "TCPStore"))
+    if lost and os.environ.get("WORLD_SIZE", "1") != "1":
         if rank == 0:
             _complain("Another process of this training ended.", "If it said nothing, it was killed: for memory?")
         return

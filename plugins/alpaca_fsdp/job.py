@@ -115,8 +115,9 @@ def begin(job: Job, fresh: bool) -> TrainResult | None:
 def finished(job: Job) -> TrainResult | None:
     """The stored result if the work is done, None if it may begin or go on. Writes nothing. Raises as ``begin``."""
     started = read_json(job.checkpoints / "identity.json")
-    # A model without its config.json was cut off while it landed.
-    stamp = read_json(job.model / STAMP) if (job.model / "config.json").exists() else None
+    stamp = read_json(job.model / STAMP)
+    if job.in_place and not (job.model / "config.json").exists():
+        stamp = None  # it was cut off while it landed
     if stamp is not None and stamp.get("identity") == job.identity:
         return TrainResult(**dict(stamp["result"], model=job.model, base=str(job.base)))
     if started is not None:
