@@ -19,8 +19,6 @@ from hypothesis import strategies as st
 from alpaca_core import ConfigError, MissingError
 from alpaca_core.cli.main import main
 
-pytestmark = pytest.mark.timeout(180)
-
 # As the README of tatsu-lab/stanford_alpaca has it, behind `torchrun … train.py`.
 PUBLISHED = """
     --model_name_or_path <your_path_to_hf_converted_llama_ckpt_and_tokenizer> \
