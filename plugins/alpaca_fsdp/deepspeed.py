@@ -45,10 +45,18 @@ def configuration(path: Path) -> dict[str, Any]:
 
 
 def run(job: Job, config: dict[str, Any], asked: Any, world: World) -> TrainResult | None:
-    """Train ``job`` from its newest checkpoint on, telling what happens as ``run.run`` does. None when it stopped."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
+    """Train ``job`` from its newest checkpoint on, telling what happens as ``run.run`` does. None when it stopped.
+
+    Raises ConfigError for several processes on a CPU.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, Trainer
     from transformers.trainer_utils import get_last_checkpoint
 
+    if world.device.type == "cpu" and world.size > 1:
+        raise ConfigError(
+            "--deepspeed takes one process on a CPU: accelerate brings several together on GPUs only.",
+            hint="Use --fsdp in its place.",
+        )
     if world.first:
         hold(job.out / ".training.lock")
     template, examples = data.load_template(job.template, dict(job.template_options)), data.read(job.data)
@@ -64,6 +72,7 @@ def run(job: Job, config: dict[str, Any], asked: Any, world: World) -> TrainResu
     trainer = Trainer(
         model=model, args=arguments, train_dataset=tokens, data_collator=_padded, callbacks=[_teller(asked, world)]
     )
+    trainer.remove_callback(PrinterCallback)
     found = trainer.train(resume_from_checkpoint=get_last_checkpoint(str(job.checkpoints)))
     state = trainer.state
     if state.global_step < state.max_steps:
