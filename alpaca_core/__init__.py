@@ -40,6 +40,7 @@ from alpaca_core.records import (
     Verdict,
 )
 from alpaca_core.specs import ChatTemplateSpec, FilterSpec, PromptSpec, TeacherSpec, TrainerSpec
+from alpaca_core.steplog import StepLog
 from alpaca_core.tokens import unicode_tokens
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "Repair",
     "Request",
     "Seed",
+    "StepLog",
     "Stopped",
     "Teacher",
     "TeacherError",

@@ -162,7 +162,8 @@ class Trainer(Protocol):
     """Fine-tunes a student. Optional besides: ``check(job)``, which raises what would stop the job later, before the
     teacher is paid; ``estimate(job, gpus, rows, price) -> TrainEstimate``, for the command of that name: on devices
     that need not be there (``4xA100-80GB``; empty: this machine's), with the rows of the data, their number or None, at
-    a price in dollars per device and hour or None."""
+    a price in dollars per device and hour or None; ``slurm(job) -> str``, the script that ``sbatch`` takes to run the
+    job."""
 
     def plan(self, job: TrainJob) -> Plan:
         """How ``train`` would run the job. Starts, imports and writes nothing heavy."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import TracebackType
 
-from alpaca_core.dataset import write_text
 from alpaca_core.records import TrainEvent
 
 NAME = "metrics.jsonl"
@@ -38,7 +38,10 @@ class StepLog:
         if event.kind != "step":
             return
         if self._file is None:
-            write_text(self._path, "".join(line for line in self._lines() if json.loads(line)["step"] < event.step))
+            draft = self._path.with_name(NAME + ".tmp")
+            kept = "".join(line for line in self._lines() if json.loads(line)["step"] < event.step)
+            draft.write_text(kept, encoding="utf-8")
+            os.replace(draft, self._path)
             self._file = self._path.open("a", encoding="utf-8", buffering=1)
         self._file.write(json.dumps({name: getattr(event, name) for name in FIELDS}) + "\n")
 

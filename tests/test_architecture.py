@@ -18,7 +18,7 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # is a command.
 LAYERS = """
     records errors tokens markers settings schema yields signals
-    specs protocols
+    specs protocols steplog
     hookspecs
     __init__
     jsonfiles entries csvfiles datafolders locks
@@ -26,7 +26,7 @@ LAYERS = """
     datafiles
     plugins seeds store dataset buckets evaluate local progress
     ledger account pacing
-    sources asking judging steplog contact
+    sources asking judging contact
     replies batches answers
     refilter
     validation

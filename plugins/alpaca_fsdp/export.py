@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from alpaca_core import AlpacaError, ChatTemplate, TrainResult
-from alpaca_fsdp import durable, pieces
+from alpaca_fsdp import landing, pieces
 from alpaca_fsdp.job import STAMP, Job, write_json
 from alpaca_fsdp.weights import LIMIT, ShardWriter, Slot
 from alpaca_fsdp.world import World
@@ -38,10 +38,10 @@ def save(
     world: World,
     check: Callable[[Path], None] = lambda folder: None,
 ) -> None:
-    """Write the model beside ``job.model``, read it back, let ``check`` look at the folder, then give it its name. The
-    first process writes; the others only help to gather. Raises AlpacaError when what was written does not read back
-    the same."""
-    folder = draft(job.model)
+    """Write the model to a draft, read it back, let ``check`` look at the folder, then give it its name. The first
+    process writes; the others only help to gather. Raises AlpacaError when what was written does not read back the
+    same."""
+    folder = landing.draft(job.out, job.model)
     if world.first:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -51,13 +51,8 @@ def save(
         describe(folder, job, words, template, result, rows)
         _load(folder)
         check(folder)
-        durable.publish(folder, job.model)
+        landing.land(folder, job.model)
     world.wait()
-
-
-def draft(place: Path) -> Path:
-    """Where what will be ``place`` is written."""
-    return place.with_name(place.name + ".tmp")
 
 
 def describe(
@@ -72,7 +67,7 @@ def describe(
     """Add the tokenizer, the card and the stamp to ``folder``. ``loading`` is Python that makes tokenizer and model."""
     words.chat_template = template.jinja
     words.save_pretrained(folder)
-    (folder / "README.md").write_text(_card(job, result, rows, loading), encoding="utf-8")
+    (folder / "README.md").write_text(card(job, result, rows, loading), encoding="utf-8")
     facts = _facts(job, result, rows)
     write_json(folder / STAMP, {"identity": dict(job.identity), "facts": facts, "result": asdict(result)})
 
@@ -164,7 +159,7 @@ def _load(folder: Path) -> None:
         raise AlpacaError(f"The model written to {folder} does not load as it should: {wrong}.")
 
 
-def _card(job: Job, result: TrainResult, rows: int, loading: Sequence[str]) -> str:
+def card(job: Job, result: TrainResult, rows: int, loading: Sequence[str] = LOADING) -> str:
     """The model card."""
     lines = [f"> {job.notice}\n"] if job.notice else []
     made = "trained from scratch on" if job.student.startswith("new:") else "fine-tuned on"

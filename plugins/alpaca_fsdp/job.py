@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_core import ConfigError, TrainJob, TrainResult
-from alpaca_fsdp import data, durable
+from alpaca_fsdp import data, durable, landing
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.recipes import resolved
 
@@ -45,7 +45,8 @@ STAMP = "alpacakit.json"  # in a finished model or student: what it is
 
 @dataclass(frozen=True)
 class Job:
-    """A TrainJob with everything decided. ``sharded`` says which trainer, ``identity`` what the result depends on."""
+    """A TrainJob with everything decided. ``sharded`` says which trainer, ``identity`` what the result depends on.
+    ``in_place``: the model lands in ``out`` itself, not in ``out/model``."""
 
     data: Path
     out: Path
@@ -59,10 +60,13 @@ class Job:
     identity: Mapping[str, Any]
     ids: tuple[str, ...] = ()  # of the rows of ``data``; empty: not known
     heldout: Path | None = None
+    in_place: bool = False
 
     @property
     def model(self) -> Path:
-        """The folder with the result."""
+        """The folder with the result: where the published code has it, ``out`` itself."""
+        if self.in_place:
+            return self.out
         return self.adapter if self.options.lora_rank and not self.options.lora_merge else self.out / "model"
 
     @property
@@ -83,7 +87,7 @@ class Job:
         return self.checkpoints / "worker.log"
 
 
-def decide(job: TrainJob, sharded: bool) -> Job:
+def decide(job: TrainJob, sharded: bool, in_place: bool = False) -> Job:
     """Fill in what depends on the student, and read the data once. Raises ConfigError if a row is malformed."""
     data.read(job.data)
     options = resolved(job.options, job.student)
@@ -110,6 +114,7 @@ def decide(job: TrainJob, sharded: bool) -> Job:
         identity=identity,
         ids=tuple(job.ids),
         heldout=job.heldout.resolve() if job.heldout else None,
+        in_place=in_place,
     )
 
 
@@ -126,26 +131,37 @@ def begin(job: Job, fresh: bool) -> TrainResult | None:
     ``fresh``, which removes its checkpoints; its model stays until the new one is complete.
     """
     durable.recover(job.model)
-    started = read_json(job.checkpoints / "identity.json")
-    finished = read_json(job.model / STAMP)
-    if job.options.lora_rank and started is None and not fresh:
-        _check_adapter(job)
     if fresh:
         shutil.rmtree(job.checkpoints, ignore_errors=True)
         (job.adapter / STAMP).unlink(missing_ok=True)  # no longer the finished half of a training, see lora.finished
-    elif finished is not None and finished.get("identity") == job.identity:
-        return TrainResult(**dict(finished["result"], model=job.model, base=str(job.base)))
-    elif started is not None:
+    elif (done := finished(job)) is not None:
+        return done
+    job.checkpoints.mkdir(parents=True, exist_ok=True)
+    write_json(job.checkpoints / "identity.json", dict(job.identity))
+    return None
+
+
+def finished(job: Job) -> TrainResult | None:
+    """The stored result if the work is done, None if it may begin or go on. Writes nothing. Raises as ``begin``."""
+    started = read_json(job.checkpoints / "identity.json")
+    stamp = read_json(job.model / STAMP)
+    if job.options.lora_rank and started is None:
+        _check_adapter(job)
+    if job.in_place and not (job.model / "config.json").exists():
+        stamp = None  # it was cut off while it landed
+    if stamp is not None and stamp.get("identity") == job.identity:
+        return TrainResult(**dict(stamp["result"], model=job.model, base=str(job.base)))
+    if started is not None:
         _same(job, started, "The checkpoints in")
-    elif finished is not None:
-        _same(job, finished.get("identity", {}), "The model in")
+    elif stamp is not None:
+        _same(job, stamp.get("identity", {}), "The model in")
+    elif job.in_place:
+        landing.refuse_others(job.out)
     elif job.model.exists():
         raise ConfigError(
             f"{job.model} is there already and was not made by this trainer.",
             hint="Choose another --out, or replace it with --fresh.",
         )
-    job.checkpoints.mkdir(parents=True, exist_ok=True)
-    write_json(job.checkpoints / "identity.json", dict(job.identity))
     return None
 
 
@@ -161,6 +177,14 @@ def _check_adapter(job: Job) -> None:
         )
 
 
+def clear(job: Job) -> None:
+    """Remove the checkpoints of a job that is done."""
+    for checkpoint in job.checkpoints.glob("step-*"):
+        shutil.rmtree(checkpoint)
+    for name in ("tokens.safetensors", "identity.json"):
+        (job.checkpoints / name).unlink(missing_ok=True)
+
+
 def _same(job: Job, there: Mapping[str, Any], what: str) -> None:
     problems = [
         f"{name}: {there.get(name)!r} there, {value!r} here"
@@ -168,10 +192,12 @@ def _same(job: Job, there: Mapping[str, Any], what: str) -> None:
         if there.get(name) != value
     ]
     if problems:
+        place = "--output_dir" if job.in_place else "--out"
+        again = "remove this one" if job.in_place else "start over with --fresh"
         raise ConfigError(
             f"{what} {job.out} belong to another training:",
             problems=problems,
-            hint="Choose another --out, or start over with --fresh.",
+            hint=f"Choose another {place}, or {again}.",
         )
 
 

@@ -21,7 +21,7 @@ import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from alpaca_core import AlpacaError, ChatTemplate, ConfigError, TrainResult
-from alpaca_fsdp import durable, export, student
+from alpaca_fsdp import durable, export, landing, student
 from alpaca_fsdp.job import STAMP, Job, read_json
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.world import World
@@ -164,7 +164,7 @@ def save(
     """Write the adapter to ``job.adapter``, whole or not at all, once it reads back as it should, see ``check``; then
     the merged model, if the job wants one."""
     if world.first:
-        folder = export.draft(job.adapter)
+        folder = landing.draft(job.out, job.adapter)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write(folder, adapter)

@@ -103,11 +103,16 @@ class LocalOptions:
 class FsdpOptions(LocalOptions):
     """The same, over several processes."""
 
-    processes: int | None = option(None, "how many (default: one per GPU; 2 where there is none)")
+    processes: int | None = option(None, "how many on each node (default: one per GPU; 2 where there is none)")
+    nodes: int = option(1, "machines that train together, with a folder for --out that all of them see")
+    rendezvous: str = option("", "with several nodes: HOST:PORT of one of them, where they meet")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _positive(self, "processes", optional=True)
+        _positive(self, "nodes")
+        if self.rendezvous and not re.fullmatch(r"\S+:\d+", self.rendezvous):
+            raise ValueError(f"rendezvous must be HOST:PORT, not {self.rendezvous!r}")
 
 
 def reporters(text: str) -> list[str]:

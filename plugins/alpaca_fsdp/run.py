@@ -17,7 +17,7 @@ from alpaca_fsdp.loop import Training
 from alpaca_fsdp.world import Launcher, World, hold
 
 
-def run(job: Job, launcher: Launcher) -> None:
+def run(job: Job, launcher: Launcher) -> TrainResult:
     """Train ``job``, from its newest checkpoint on. Tells the launcher what happens, ``result`` or ``stopped`` last.
     Raises Stopped when it ended before its last step, as asked, with a checkpoint."""
     from accelerate.utils import set_seed
@@ -73,7 +73,8 @@ def run(job: Job, launcher: Launcher) -> None:
     if not finished:
         world.emit("stopped", step=training.step)
         world.leave()
-        raise Stopped(f"Training stopped after step {training.step}, with a checkpoint.")
+        message = f"Stopped after step {training.step}, with a checkpoint."
+        raise Stopped(message, hint="The same command goes on from it.")
     result = TrainResult(
         model=job.model,
         base=str(job.base),
@@ -92,13 +93,14 @@ def run(job: Job, launcher: Launcher) -> None:
         with training.casting:
             adapter = lora.take(model, tokens[0].ids.to(world.device), dtype)
         lora.save(job, adapter, words, template, result, len(examples), world)
-    _done(result, world)
+    return _done(result, world)
 
 
-def _done(result: TrainResult, world: World) -> None:
+def _done(result: TrainResult, world: World) -> TrainResult:
     world.emit("saved", step=result.steps, message=str(result.model))
     world.emit("result", **dict(asdict(result), model=str(result.model)))
     world.leave()
+    return result
 
 
 def _tokens(

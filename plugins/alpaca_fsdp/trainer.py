@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,12 @@ from alpaca_core import (
     TrainJob,
     TrainResult,
 )
-from alpaca_fsdp import forecast, reports, soundness
+from alpaca_fsdp import forecast, nodes, reports, soundness
 from alpaca_fsdp import job as jobs
 from alpaca_fsdp.memory import TooMuch
 from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.recipes import ARCHITECTURES, resolved
+from alpaca_fsdp.task import as_word
 
 _EVENT = "\x1e"  # the worker's mark of an event among other lines (world.EVENT, which imports torch)
 # How long OpenMP's threads spin before they sleep. By libgomp's default two trainings on the same two cores took
@@ -55,11 +56,11 @@ class LocalTrainer:
         self.options = options
 
     def plan(self, job: TrainJob) -> Plan:
-        """The command line of the worker. Raises ConfigError when there is no such student, MissingError when LoRA is
-        asked for and peft is not there."""
-        _check_student(job.student)
+        """The command line of the worker, to paste: it needs no file but the data. Raises ConfigError when there is no
+        such student, MissingError when LoRA is asked for and peft is not there."""
+        check_student(job.student)
         _check_lora(resolved(self.options, job.student))
-        argv = (sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", str(_file(job)))
+        argv = (sys.executable, *self._launch(), "-m", "alpaca_fsdp.train", "--job", as_word(job))
         env = {"GOMP_SPINCOUNT": _SPINS, **self._environment()}
         return Plan(argv, {name: os.environ.get(name, value) for name, value in env.items()}, self._notes())
 
@@ -89,7 +90,7 @@ class LocalTrainer:
         self, job: TrainJob, gpus: str = "", rows: Sequence[Example] | int | None = None, price: float | None = None
     ) -> TrainEstimate:
         """What ``job`` will take on ``gpus``: see ``forecast.estimate``."""
-        _check_student(job.student)
+        check_student(job.student)
         return forecast.estimate(job, self.sharded, gpus, rows, price)
 
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
@@ -106,17 +107,16 @@ class LocalTrainer:
         if done is not None:
             on_event(TrainEvent("note", message=f"{decided.model} is there already: nothing to do"))
             return done
-        jobs.write(decided, _file(job).resolve())
+        file = decided.checkpoints / "job.json"
+        jobs.write(decided, file)
+        plan = replace(plan, argv=(*plan.argv[:-1], str(file)))
         result = None
         while result is None:
             try:
                 result = _Worker(plan, decided.log, on_event).run()
             except TooMuch as exc:
                 on_event(TrainEvent("note", message=f"{exc.message} Starting again with less."))
-        for checkpoint in decided.checkpoints.glob("step-*"):
-            shutil.rmtree(checkpoint)
-        (decided.checkpoints / "tokens.safetensors").unlink(missing_ok=True)
-        (decided.checkpoints / "identity.json").unlink()
+        jobs.clear(decided)
         return result
 
     def _launch(self) -> tuple[str, ...]:
@@ -135,13 +135,33 @@ class FsdpTrainer(LocalTrainer):
     sharded = True
 
     def _launch(self) -> tuple[str, ...]:
-        return ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={self._processes()}")
+        meeting = nodes.rendezvous(self.options)
+        return ("-m", "torch.distributed.run", *meeting, f"--nproc_per_node={self._processes()}")
+
+    def check(self, job: TrainJob) -> None:
+        super().check(job)
+        if self.options.nodes > 1:
+            raise ConfigError(
+                f"trainer.nodes is {self.options.nodes}, and this command starts processes on one machine only.",
+                hint="Start them with --launcher slurm, or type what --dry-run prints on each node.",
+            )
+
+    def slurm(self, job: TrainJob) -> str:
+        """The script that runs ``job`` under Slurm. Raises ConfigError where the GPUs of a node are not known."""
+        if self.options.processes is None and not self._gpus() and self.options.device != "cpu":
+            raise ConfigError(
+                "There is no GPU here to tell how many a node has.", hint="Say it: --set trainer.processes=8"
+            )
+        there = replace(self.options, rendezvous=f"{nodes.HEAD}:{nodes.PORT}")
+        plan = FsdpTrainer(there).plan(job)
+        return nodes.slurm(plan, self.options, self._processes())
 
     def _environment(self) -> dict[str, str]:
+        several = nodes.ENVIRONMENT if self.options.nodes > 1 else {}
         if self._gpus():
-            return {}
+            return {**several}
         # torchrun would give each process a single thread.
-        return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self._processes()))}
+        return {**several, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self._processes()))}
 
     def _notes(self) -> tuple[str, ...]:
         return () if self._gpus() else ("No GPU: FSDP2 runs on CPU processes over gloo.",)
@@ -158,11 +178,7 @@ class FsdpTrainer(LocalTrainer):
         return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
-def _file(job: TrainJob) -> Path:
-    return job.out / "checkpoints" / "job.json"
-
-
-def _check_student(student: str) -> None:
+def check_student(student: str) -> None:
     """Refuse what can be neither a new student, nor a model's folder, nor a hub id."""
     folder = Path(student)
     if student.startswith("new:"):

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,15 @@ class World:
             dist.destroy_process_group()
 
 
+listener: Callable[..., None] | None = None  # takes the events where no launcher reads standard output
+
+
 def emit(kind: str, **content: Any) -> None:
-    """One event as a line of standard output, in one piece. That nobody reads it any more (a closed terminal) ends
-    nothing; see Launcher."""
+    """One event as a line of standard output, in one piece; or to the ``listener``. That nobody reads it any more (a
+    closed terminal) ends nothing; see Launcher."""
+    if listener is not None:
+        listener(kind, **content)
+        return
     line = EVENT + json.dumps({"kind": kind, **content}) + "\n"
     try:
         sys.stdout.flush()
