@@ -139,9 +139,6 @@ def test_a_checkpoint_that_cannot_be_written_says_why_and_leaves_those_before(tw
     assert len(list(folder.glob("step-*/facts.json"))) == 2
 
 
-# Folders
-
-
 def two_folders(folder):
     for name in ("draft", "place"):
         (folder / name).mkdir()
@@ -352,8 +349,6 @@ def test_saving_takes_the_memory_of_a_weight_and_not_of_the_model(tmp_path):
     assert model > 4 * (2 * largest + 30e6) and len(list(tmp_path.glob("*.safetensors"))) > 3
     assert more < 2 * largest + 30e6  # and what the libraries take
 
-
-# Processes
 
 PROBE = """
 import os, sys, time, torch
