@@ -35,6 +35,8 @@ def lines(
 ) -> Iterator[dict[str, Any]]:
     """One line for each row of a step: the mean over its supervised ``tokens``, with its id where that is known."""
     for example, loss in zip(batch, summed, strict=True):
+        if example.supervised <= 0:  # it teaches nothing
+            continue
         name = {"id": ids[example.row]} if ids else {}
         mean = round(loss / example.supervised, 6)
         yield {"epoch": epoch, "step": step, "row": example.row, **name, "loss": mean, "tokens": example.supervised}

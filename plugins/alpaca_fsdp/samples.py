@@ -69,7 +69,7 @@ class Samples:
 
     def __init__(self, count: int, tokens: Sequence[Tokens], examples: Sequence[Example], words: Any, heldout: bool):
         self.count, self.words, self.heldout = count, words, heldout
-        short = [example for example in tokens if example.supervised <= SHORT]
+        short = [example for example in tokens if 0 < example.supervised <= SHORT]
         most = max(count, AT_THE_END)
         pool = short if len(short) >= most else list(tokens)
         self.asked = Random(0).sample(pool, min(most, len(pool)))
