@@ -5,6 +5,7 @@ import math
 import os
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import training
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alpaca_core import MissingError
+from alpaca_core import MissingError, Stopped
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -47,7 +48,8 @@ def work(what, stop=math.inf):
         kept = os.dup(1)
         os.dup2(said.fileno(), 1)
         try:
-            run.run(jobs.load(decided.checkpoints / "job.json"), StopAfter(stop))
+            with suppress(Stopped):
+                run.run(jobs.load(decided.checkpoints / "job.json"), StopAfter(stop))
         finally:
             os.dup2(kept, 1)
             os.close(kept)
@@ -380,6 +382,7 @@ def test_answering_gathers_a_sharded_model_once_and_leaves_it_as_it_was(data):
     import torch
     import torch.distributed as dist
     from alpaca_fsdp import placement
+    from alpaca_fsdp.options import FsdpOptions
     from alpaca_fsdp.samples import _parts, answering
     from alpaca_fsdp.world import World
     from torch.distributed.fsdp import FSDPModule
@@ -390,7 +393,7 @@ def test_answering_gathers_a_sharded_model_once_and_leaves_it_as_it_was(data):
     try:
         torch.manual_seed(0)
         world = World(0, 1, torch.device("cpu"), True)
-        model, _ = placement.place(LlamaForCausalLM(LlamaConfig(**SMALL, vocab_size=50)), world, torch.float32)
+        model, _ = placement.place(LlamaForCausalLM(LlamaConfig(**SMALL, vocab_size=50)), world, torch.float32, FsdpOptions())
         ids = torch.arange(9)[None]
         model(ids).logits.sum().backward()
         shards = [module for module in model.modules() if isinstance(module, FSDPModule)]
