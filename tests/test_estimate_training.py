@@ -284,7 +284,7 @@ def test_the_launcher_starts_again_after_a_plan_that_was_too_much(tmp_path):
     class Standing(LocalTrainer):
         def plan(self, job):
             made = super().plan(job)
-            return made.__class__((sys.executable, "-c", program, *words), made.env, made.notes)
+            return made.__class__((sys.executable, "-c", program, *words, "in place of the job"), made.env, made.notes)
 
     events: list[TrainEvent] = []
     job = training.job(training.write(tmp_path), tmp_path / "out")

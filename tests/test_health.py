@@ -223,7 +223,7 @@ def test_a_first_step_that_is_broken_writes_no_checkpoint(student, tmp_path, alo
     with torch.no_grad():
         model.lm_head.weight.mul_(3000)
     tokens, _ = tokenize(read(decided.data), load_template(decided.template, {}), words, 512)
-    options = replace(decided.options, save_steps=1)
+    options = replace(decided.options, save_steps=1, micro_tokens=4096)
     run = loop.Training(options, 0, tokens, model, words.eos_token_id, alone, torch.float32)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     decided.checkpoints.mkdir()
