@@ -88,7 +88,7 @@ def test_two_nodes_train_together_and_go_on_after_the_loss_of_a_process(nodes, t
     both = said["a"] + said["b"]
     assert both.count("sharded: 4 FSDPModule x 2 · ") == 2  # before and after the loss
     assert "going on after step" in both
-    steps = [json.loads(line)["step"] for line in (out / "training.jsonl").read_text().splitlines()]
+    steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 21))
     assert (out / "model" / "config.json").exists()
 

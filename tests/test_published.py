@@ -105,7 +105,7 @@ def test_what_each_flag_became_is_told_once(done):
 def test_every_step_is_printed_and_logged(done, folder):
     steps = [line for line in done.stdout.splitlines() if line.startswith("step ")]
     assert len(steps) == 6 and all("loss" in line and "learning rate" in line for line in steps)
-    logged = [json.loads(line) for line in (folder / "out" / "training.jsonl").read_text().splitlines()]
+    logged = [json.loads(line) for line in (folder / "out" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logged] == [1, 2, 3, 4, 5, 6]
 
 
@@ -300,7 +300,7 @@ def test_the_line_of_a_dry_run_runs_as_it_is_printed_and_goes_on_after_a_signal(
     assert list(tmp_path.glob("out/checkpoints/step-*")) and not (tmp_path / "out" / "model").exists()
     second = subprocess.run(start, capture_output=True, text=True)
     assert second.returncode == 0 and "going on after step" in second.stdout, second.stderr
-    lines = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
+    lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 21))
     assert (tmp_path / "out" / "model" / "config.json").exists()
 

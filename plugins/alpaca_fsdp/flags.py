@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,10 @@ from typing import Any
 from alpaca_core import ConfigError, TrainJob
 from alpaca_fsdp import data
 from alpaca_fsdp.options import FsdpOptions
-from alpaca_fsdp.recipes import PRESETS
 from alpaca_fsdp.task import Task
 
 TEMPLATE = "alpaca_templates.alpaca:AlpacaTemplate"
 PRESET = "alpaca-2023"
-_OPTIONS = {field.name for field in fields(FsdpOptions)}
 
 
 def _truth(text: str) -> bool:
@@ -94,7 +92,7 @@ FLAGS = {
     "optim": Flag(_one_of("adamw_torch", "adamw_torch_fused", "adamw_hf"), "adamw_torch"),
     "seed": Flag(int, 42),
     "logging_steps": Flag(_count, 500),
-    "report_to": Flag(str, "none"),
+    "report_to": Flag(_one_of("none", "tensorboard", "wandb", "trackio"), "none"),
     "run_name": Flag(str, ""),
     "fsdp": Flag(str, ""),
     "fsdp_transformer_layer_cls_to_wrap": Flag(str, ""),
@@ -195,7 +193,7 @@ def _options(value: dict[str, Any], processes: int) -> tuple[dict[str, Any], dic
     each, rounds = value["per_device_train_batch_size"], value["gradient_accumulation_steps"]
     batch = each * rounds * processes
     options = {
-        "preset": PRESET if PRESET in PRESETS else "",
+        "preset": PRESET,
         "device": "cpu" if value["use_cpu"] or value["no_cuda"] else "auto",
         "dtype": "bfloat16" if value["bf16"] else "float32",
         "epochs": value["num_train_epochs"],
@@ -221,19 +219,18 @@ def _options(value: dict[str, Any], processes: int) -> tuple[dict[str, Any], dic
     elif value["save_strategy"] == "no":
         options["save_steps"] = 10**9
     reporters = "" if value["report_to"] == "none" else value["report_to"]
-    optional = {
+    options |= {
         "micro_batch": each,
         "report_to": reporters,
         "checkpointing": "full" if value["gradient_checkpointing"] else None,
         "offload": "offload" in value["fsdp"].split() or None,
     }
-    options |= {name: setting for name, setting in optional.items() if name in _OPTIONS}
     set_to = {name: f"trainer.{name} = {setting}" for name, setting in options.items()}
     no_evaluation = "no effect: nothing is evaluated while training"
     became = {
         "model_name_or_path": "the student",
         "data_path": "the data",
-        "output_dir": "the model lands here, with training.jsonl and, until it is there, checkpoints/",
+        "output_dir": "the model lands here, with metrics.jsonl and, until it is there, checkpoints/",
         "cache_dir": "HF_HUB_CACHE, where models of the hub are kept",
         "run_name": "WANDB_NAME, which Weights & Biases reads",
         "model_max_length": set_to["max_length"],
@@ -259,9 +256,9 @@ def _options(value: dict[str, Any], processes: int) -> tuple[dict[str, Any], dic
         "lr_scheduler_type": set_to["schedule"],
         "optim": "fused AdamW, the same arithmetic",
         "seed": "the seed",
-        "report_to": set_to.get("report_to", "no effect: training.jsonl has every step"),
-        "gradient_checkpointing": set_to.get("checkpointing", "no effect: trainer.micro_tokens bounds the memory"),
-        "logging_steps": "how often a step is printed; training.jsonl has them all",
+        "report_to": set_to["report_to"],
+        "gradient_checkpointing": set_to["checkpointing"],
+        "logging_steps": "how often a step is printed; metrics.jsonl has them all",
     }
     return options, became
 
@@ -271,7 +268,7 @@ def _placement(value: dict[str, Any], processes: int, sharded: bool) -> dict[str
     from_model = "no effect: the layers are found from the model, whatever their class is called"
     fsdp = f"FSDP2 full shard over {processes} process(es)" if sharded else "no effect: a single process, no torchrun"
     if "offload" in value["fsdp"].split():
-        fsdp += "; trainer.offload = True" if "offload" in _OPTIONS else "; nothing is offloaded"
+        fsdp += "; trainer.offload = True"
     return {
         "tf32": "no effect without a GPU; on one, float32 products in TF32" if value["tf32"] else "off",
         "fsdp": fsdp,

@@ -33,7 +33,8 @@ def main(read: Callable[[Any], Task], words: Any) -> int:
     try:
         _train(read(words), rank == 0)
     except Stopped as stopped:
-        _say(f"{stopped.message} {stopped.hint}", rank == 0)
+        if rank == 0:
+            print(f"{stopped.message}\n{stopped.hint}", file=sys.stderr, flush=True)
         return stopped.exit_code
     except AlpacaError as error:
         if rank == 0:
