@@ -197,6 +197,18 @@ def test_a_tokenizer_that_cannot_end_a_text_is_refused(student):
         soundness.check_words(words, config, "it")
 
 
+@pytest.mark.parametrize("name", ["LLaMATokenizer", "LlamaTokenizerFast", "TokenizerOfNobody"])
+def test_a_tokenizer_is_what_its_files_say_whatever_class_they_name(student, tmp_path, name):
+    """Early conversions name classes that were renamed or never released."""
+    from alpaca_fsdp.student import load
+
+    folder = copied(student, tmp_path)
+    about = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(about | {"tokenizer_class": name}))
+    (before, after) = (load(where)[1]("Name two  birds.")["input_ids"] for where in (student, folder))
+    assert after == before
+
+
 def test_a_config_that_disagrees_with_the_tokenizer_is_told(student):
     from alpaca_fsdp import soundness
     from transformers import AutoConfig, AutoTokenizer

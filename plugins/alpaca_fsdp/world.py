@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ class World:
         if device == "cuda" and not torch.cuda.is_available():
             raise ConfigError("trainer.device is cuda, but PyTorch finds no GPU.", hint="Use --set trainer.device=cpu.")
         if sharded and device != "cpu" and torch.cuda.is_available() and not dist.is_initialized():
-            dist.init_process_group("cuda:nccl,cpu:gloo")  # gloo for what is offloaded, and for Python objects
+            # gloo for what is offloaded, and for Python objects. An hour: NCCL's ten minutes may pass while the first
+            # process compares a saved model; that processes can talk at all is asked by ``probe``.
+            dist.init_process_group("cuda:nccl,cpu:gloo", timeout=timedelta(hours=1))
         state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
         if sharded and not dist.is_initialized():  # accelerate sets up no group for one process
             dist.init_process_group("nccl" if state.device.type == "cuda" else "gloo")

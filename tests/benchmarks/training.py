@@ -29,25 +29,9 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a JSON list of rows with instruction, input, output")
-    parser.add_argument("--size", default="256x6", metavar="WIDTHxLAYERS", help="the model (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=5, help="optimizer steps (default: %(default)s)")
-    parser.add_argument("--warm-up", type=int, default=1, help="of these not timed (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, help="examples of a step (default: %(default)s)")
-    parser.add_argument("--micro-batch", type=int, default=4, help="examples of a padded batch (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=1, help="runs of each contender (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each (default: all: %(default)s)")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"], help="for all alike")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where (default: %(default)s)")
-    parser.add_argument("--loss", default="tokens", choices=["tokens", "micro-batches"], help="see training_peers.py")
-    parser.add_argument("--trl", type=Path, metavar="PYTHON", help="an interpreter that has TRL; none: without TRL")
-    parser.add_argument("--only", default=",".join(peers.CONTENDERS), help="these contenders, with commas between")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON", help="an option of alpacakit's")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run here")
+    add_arguments(parser)
     given = parser.parse_args()
-    names = [name for name in given.only.split(",") if given.trl or not name.startswith("trl")]
-    with tempfile.TemporaryDirectory() as folder:
-        runs = measure(given, names, Path(folder))
+    runs, names = run_all(given)
     about = {
         "data": f"{given.data.name}, {len(json.loads(given.data.read_text())):,} rows",
         "model": f"LLaMA {given.size}, {given.dtype}, {given.device}",
@@ -61,9 +45,36 @@ def main() -> None:
         given.json.write_text(json.dumps({"about": about, "runs": runs}, indent=1) + "\n")
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="a JSON list of rows with instruction, input, output")
+    parser.add_argument("--size", default="256x6", metavar="WIDTHxLAYERS", help="the model (default: %(default)s)")
+    parser.add_argument("--vocabulary", type=int, default=8000, help="pieces of its tokenizer (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=5, help="optimizer steps (default: %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=1, help="of these not timed (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=32, help="examples of a step (default: %(default)s)")
+    parser.add_argument("--micro-batch", type=int, default=4, help="examples of a padded batch (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each contender (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each (default: all: %(default)s)")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"], help="for all alike")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where (default: %(default)s)")
+    parser.add_argument("--loss", default="tokens", choices=["tokens", "micro-batches"], help="see training_peers.py")
+    parser.add_argument("--trl", type=Path, metavar="PYTHON", help="an interpreter that has TRL; none: without TRL")
+    parser.add_argument("--only", default=",".join(peers.CONTENDERS), help="these contenders, with commas between")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON", help="an option of alpacakit's")
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="for models and checkpoints")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run here")
+
+
+def run_all(given: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every run, and the contenders' names."""
+    names = [name for name in given.only.split(",") if given.trl or not name.startswith("trl")]
+    with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
+        return measure(given, names, Path(folder)), names
+
+
 def measure(given: argparse.Namespace, names: list[str], folder: Path) -> list[dict[str, Any]]:
     """Every contender in every round. One that fails is reported and left out of that round."""
-    base, mean_tokens = make_student(given.data, given.size, folder / "base")
+    base, mean_tokens = make_student(given.data, given.size, given.vocabulary, folder / "base")
     options = dict(pair.split("=", 1) for pair in given.set)
     job = {
         **{name: getattr(given, name) for name in ("steps", "warm_up", "batch_size", "micro_batch", "loss", "dtype")},
@@ -81,7 +92,7 @@ def measure(given: argparse.Namespace, names: list[str], folder: Path) -> list[d
         for name in names[turn:] + names[:turn]:
             found = run(name, job, folder / f"{round_}-{name}", given.threads, given.trl)
             if found:
-                runs.append({"round": round_, "contender": name, **found})
+                runs.append({"round": round_, "contender": name, "mean_tokens": mean_tokens, **found})
                 print(f"round {round_ + 1}: {name}: {found['tokens_per_second']:,.0f} tokens/s", flush=True)
     return runs
 
@@ -115,7 +126,7 @@ def run(name: str, job: dict[str, Any], folder: Path, threads: int, trl: Path | 
     return {**result, "rss_gib": used.ru_maxrss / 2**20, "load": load}
 
 
-def make_student(data: Path, size: str, folder: Path) -> tuple[Path, float]:
+def make_student(data: Path, size: str, vocabulary: int, folder: Path) -> tuple[Path, float]:
     """A random LLaMA and a tokenizer trained on the rows, without a pad token; and the mean length of a row."""
     import torch
     from alpaca_fsdp import tokenizer
@@ -124,7 +135,7 @@ def make_student(data: Path, size: str, folder: Path) -> tuple[Path, float]:
     width, layers = map(int, size.split("x"))
     rows = json.loads(data.read_text(encoding="utf-8"))
     texts = [peers.prompt(row) + row["output"] for row in rows]
-    words = tokenizer.build(tokenizer.train([text for row in rows for text in row.values() if text], 8000))
+    words = tokenizer.build(tokenizer.train([text for row in rows for text in row.values() if text], vocabulary))
     lengths = [len(ids) + 2 for ids in words(texts[:2000], add_special_tokens=False)["input_ids"]]
     words.pad_token = None
     config = LlamaConfig(
@@ -137,7 +148,9 @@ def make_student(data: Path, size: str, folder: Path) -> tuple[Path, float]:
         tie_word_embeddings=False,
     )
     torch.manual_seed(0)
-    LlamaForCausalLM(config).save_pretrained(folder)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):  # billions of random numbers
+        model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder, mean(min(length, peers.MAX_LENGTH) for length in lengths)
 

@@ -218,12 +218,13 @@ def alpacakit(job: dict[str, Any], preset: str) -> dict[str, Any]:
     steps = [event for event in events if event.kind == "step"]
     ready = next(event.message for event in events if event.kind == "ready")
     before, last = steps[job["warm_up"] - 1], steps[-1]
-    memory = [value for event in steps if (value := getattr(event, "memory", None))]
+    memory = [event.memory / 2**30 for event in steps if event.memory and job["device"] == "cuda"]
     return {
         "tokens_per_second": (last.tokens - before.tokens) / (last.seconds - before.seconds),
         "padding": None if "padded" in ready else 0.0,
         "preprocessing": float(re.search(r"tokenised in ([\d.]+) s", ready)[1]),  # type: ignore[index]
         "gpu_gib": max(memory, default=None),
+        "mfu": last.mfu,
         "losses": [event.loss for event in steps],
         "ready": ready,
     }
