@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alpaca_core import ConfigError, Example
@@ -53,6 +53,7 @@ NESTED = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(records=st.lists(st.dictionaries(st.text(), NESTED)))
 def test_a_json_file_is_laid_out_as_the_standard_library_does(tmp_path_factory, records):
     path = tmp_path_factory.mktemp("rows") / "rows.json"

@@ -27,8 +27,8 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def commands() -> list[str]:
-    lines = (line for _, block in blocks("console") for line in block.splitlines())
-    return [line[2:].partition("  #")[0] for line in lines if line.startswith("$ alpacakit ")]
+    lines = (line for _, block in blocks("console") for line in block.replace("\\\n", "").splitlines())
+    return [re.split("  #| > ", line[2:])[0] for line in lines if line.startswith("$ alpacakit ")]
 
 
 @pytest.mark.parametrize("line", commands())
