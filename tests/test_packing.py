@@ -250,6 +250,40 @@ def test_rows_share_all_examples_among_the_processes(lengths, processes, capacit
     assert all(len(row) == 1 or sum(lengths[i] for i in row) <= capacity for row in found)
 
 
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=40),
+    processes=st.integers(1, 5),
+    capacity=st.integers(20, 200),
+)
+def test_padded_rows_hold_no_more_with_their_padding(lengths, processes, capacity):
+    found = share([Tokens(torch.zeros(length), 1, 0) for length in lengths], processes, capacity, padded=True)
+    assert sorted(i for row in found for i in row) == list(range(len(lengths)))
+    assert len(found) % processes == 0
+    assert all(len(row) <= 1 or max(lengths[i] for i in row) * len(row) <= capacity for row in found)
+
+
+def test_many_families_make_no_empty_rows():
+    """Their preambles together may be longer than a row."""
+    crowd = [Tokens(torch.zeros(150), 140, i, preamble=120, family=i // 3 + 1) for i in range(128)]
+    assert all(share(crowd, 1, 4096)) and len(share(crowd, 1, 4096)) <= 128
+
+
+def test_queries_that_autocast_left_wide_are_made_narrow(monkeypatch):
+    """Rotary embeddings give float32; a GPU's kernel for ragged sequences takes none."""
+    seen = []
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", lambda q, k, v, *a, **b: seen.extend((q, k, v)) or q)
+    model = tiny("llama")
+    with torch.autocast("cpu", torch.bfloat16):
+        each(model, losses.RAGGED, with_preambles(9, 30))
+    assert {states.dtype for states in seen} == {torch.bfloat16}
+
+
+def test_a_row_that_teaches_nothing_has_no_gradient():
+    hidden, weight = torch.randn(0, 8, requires_grad=True), torch.randn(50, 8, requires_grad=True)
+    head.scores(hidden, weight, torch.zeros(0, dtype=torch.long), torch.float32).sum().backward()
+    assert not weight.grad.any()
+
+
 @given(examples=st.integers(1, 50), batch_size=st.integers(1, 20), seed=st.integers(0, 9))
 def test_every_epoch_sees_every_example_once(examples, batch_size, seed):
     order = Order(examples, batch_size, seed)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface
 
 NAME = "alpaca_packed"
 _WASTE = 1.25  # a group's padded size over its real size, at most
@@ -124,6 +124,9 @@ def packed_attention(
         raise NotImplementedError("packed attention reads one packed row at a time")
     if extra.get("softcap") is not None or extra.get("s_aux") is not None:
         raise NotImplementedError("packed attention knows neither soft caps nor sinks")
+    if torch.is_autocast_enabled(query.device.type):  # rotary embeddings leave queries and keys in float32
+        narrow = torch.get_autocast_dtype(query.device.type)
+        query, key, value = (states.to(narrow) for states in (query, key, value))
     # [1, heads, tokens, size] -> [slots, heads, size]
     queries, keys, values = (_Spread.apply(states[0].transpose(0, 1), groups) for states in (query, key, value))
     attend = _ragged if groups.ragged else _grouped
@@ -178,5 +181,4 @@ def _grouped(queries, keys, values, groups: Groups, dropout, scaling, sliding_wi
     return torch.cat(outs)
 
 
-AttentionInterface.register(NAME, packed_attention)
-AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)
+AttentionInterface.register(NAME, packed_attention)  # without a mask of its own: transformers then makes none

@@ -50,11 +50,12 @@ def fit(
     if same and "settings" in before and before["fixed"] == fixed:
         planned = memory.weigh(student, machine, memory.Settings(**before["settings"]))
     else:
+        whole = machine
         if same and "below" in before:
             machine = replace(machine, room=min(machine.room, before["below"]))
         if any(job.checkpoints.glob("step-*")):  # they hold states of that kind
             fixed.setdefault("optimizer_bits", before.get("optimizer_bits", 32))
-        planned = memory.plan(student, machine, asked)
+        planned = replace(memory.plan(student, machine, asked), machine=whole)
     world.wait()  # all have read it
     if world.first:
         remember(job, planned, settings=asdict(planned.settings), fixed=chosen(job.options, world))

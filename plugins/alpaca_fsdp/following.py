@@ -22,6 +22,7 @@ from alpaca_fsdp.world import World
 if TYPE_CHECKING:
     from alpaca_fsdp.loop import Training
 
+_UNABLE = (NotImplementedError, TypeError, ValueError, AttributeError)
 _CLIPPED = 200  # characters of a sample's text in an event; samples.jsonl has all
 
 
@@ -101,9 +102,10 @@ class Following:
         started = time.monotonic()
         trained_before = self.job is not None and not self.job.student.startswith("new:")
         check = training.over and trained_before and len(self.samples.asked) >= samples.AT_THE_END
+        unable = (*_UNABLE, torch.OutOfMemoryError) if self.world.size == 1 else _UNABLE
         try:
             taken = self.samples.take(training.model, self.world, training.casting, all=check)
-        except (NotImplementedError, TypeError, ValueError, AttributeError) as exc:
+        except unable as exc:
             # The same on every process: a model that cannot generate. What strikes one of them alone must end all.
             self.samples = None
             said = (str(exc).strip().splitlines() or [""])[0]

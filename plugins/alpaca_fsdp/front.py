@@ -16,6 +16,7 @@ from typing import Any
 
 from alpaca_core import AlpacaError, StepLog, Stopped, TrainEvent
 from alpaca_fsdp import job as jobs
+from alpaca_fsdp.memory import TooMuch
 from alpaca_fsdp.task import Task
 from alpaca_fsdp.trainer import check_student
 
@@ -37,7 +38,7 @@ def main(read: Callable[[Any], Task], words: Any) -> int:
             print(f"{stopped.message}\n{stopped.hint}", file=sys.stderr, flush=True)
         return stopped.exit_code
     except AlpacaError as error:
-        if rank == 0:
+        if rank == 0 or isinstance(error, TooMuch):  # of one process alone
             _complain(error.message, error.hint)
         return error.exit_code
     except Exception as exc:

@@ -57,7 +57,7 @@ class _Scores(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):  # type: ignore[override]
         towards, onto = ctx.saved_tensors
-        factor = grad[0]
+        factor = grad[0] if len(grad) else grad.new_ones(())
         if not grad.is_cuda and not torch.equal(grad, factor.expand_as(grad)):
             raise RuntimeError("the losses of a row must all weigh the same")
         return (

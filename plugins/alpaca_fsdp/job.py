@@ -181,7 +181,7 @@ def clear(job: Job) -> None:
     """Remove the checkpoints of a job that is done."""
     for checkpoint in job.checkpoints.glob("step-*"):
         shutil.rmtree(checkpoint)
-    for name in ("tokens.safetensors", "identity.json"):
+    for name in ("tokens.safetensors", "identity.json", "fit.json"):
         (job.checkpoints / name).unlink(missing_ok=True)
 
 

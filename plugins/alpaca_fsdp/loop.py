@@ -63,7 +63,9 @@ class Training:
         )
         self.optimizer = optimizer.build(model, options)
         with self.casting:
-            self.layout = losses.choose(model, self.examples, options.packing, world.device, dtype)
+            self.layout = losses.choose(
+                model, self.examples, options.packing, world.device, dtype, lambda fits: all(world.all(fits))
+            )
         self.cap = options.max_seconds or math.inf
         self.step = 0
         self.progress = Progress()
@@ -127,7 +129,7 @@ class Training:
         batch = [self.examples[i] for i in self.order.batch(self.step)]
         supervised = max(1, sum(example.supervised for example in batch))
         factors = published.factors(self.options, batch)
-        mine = rows.share(batch, self.world.size, self.options.micro_tokens)
+        mine = rows.share(batch, self.world.size, self.options.micro_tokens, padded=self.layout is losses.PADDED)
         torch.manual_seed(hash((self.seed, self.step, self.world.rank)))  # dropout: a function of the step too
         found: list[tuple[list[Tokens], rows.Row, torch.Tensor]] = []
         total = torch.zeros((), dtype=torch.float64, device=self.world.device)

@@ -29,16 +29,20 @@ class Row:
     owners: torch.Tensor
 
 
-def share(examples: Sequence[Tokens], processes: int, capacity: int) -> list[list[int]]:
-    """Examples (by place) in rows of at most ``capacity`` tokens, longest first into the emptiest row.
+def share(examples: Sequence[Tokens], processes: int, capacity: int, padded: bool = False) -> list[list[int]]:
+    """Examples (by place) in rows of at most ``capacity`` tokens, longest first into the emptiest row; ``padded``:
+    those of like length together, padding counted.
 
     As few rows as can be, as many for every process (rows ``rank::processes`` are for ``rank``), about equally full.
     A row may be empty where there are fewer examples than processes; an example over ``capacity`` has its own. Room for
     every preamble is kept in every row.
     """
+    if padded:
+        return _side_by_side([len(example.ids) for example in examples], processes, capacity)
     own = [len(example.ids) - example.preamble for example in examples]
     capacity -= sum({example.family: example.preamble for example in examples}.values())
-    each = max(1, -(-sum(own) // (max(capacity, 1) * processes)))
+    most = -(-len(own) // processes)  # one example in each row
+    each = min(most, max(1, -(-sum(own) // (max(capacity, 1) * processes))))
     while True:
         rows: list[list[int]] = [[] for _ in range(each * processes)]
         fill = [(0, row) for row in range(len(rows))]
@@ -49,6 +53,16 @@ def share(examples: Sequence[Tokens], processes: int, capacity: int) -> list[lis
         if all(tokens <= capacity or len(rows[row]) <= 1 for tokens, row in fill):
             return rows
         each += 1
+
+
+def _side_by_side(lengths: Sequence[int], processes: int, capacity: int) -> list[list[int]]:
+    rows: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if rows and lengths[rows[-1][0]] * (len(rows[-1]) + 1) <= capacity:
+            rows[-1].append(i)
+        else:
+            rows.append([i])
+    return rows + [[] for _ in range(-len(rows) % processes)]
 
 
 def packed(examples: Sequence[Tokens], filler: int, device: torch.device, attention: Attention) -> Row:

@@ -68,7 +68,8 @@ def run(job: Job, launcher: Launcher) -> TrainResult:
         message=f"{fact} · {training.layout.name} · {world.device.type} {str(dtype).removeprefix('torch.')} · {took}"
         f" · {len(tokens):,} examples tokenised in {seconds:.2f} s",
     )
-    finished = training.run(job.checkpoints, launcher)
+    with trial.watched(planned, job):
+        finished = training.run(job.checkpoints, launcher)
     follow.close()
     if not finished:
         world.emit("stopped", step=training.step)

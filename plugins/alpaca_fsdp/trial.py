@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -31,6 +32,8 @@ def run(training: Any, planned: memory.Plan | None, job: Job) -> str:
     examples = fullest(training.examples, planned.settings.micro_tokens, job.options.batch_size)
     tokens = sum(len(example.ids) for example in examples)
     randomness = torch.random.get_rng_state()
+    if world.device.type == "cuda":
+        torch.cuda.empty_cache()  # of what placing and trying left
     resident.forget_peak(world.device)
     try:
         _pass(training, examples)
@@ -53,10 +56,23 @@ def run(training: Any, planned: memory.Plan | None, job: Job) -> str:
     return f"trial step {said}"
 
 
+@contextmanager
+def watched(planned: memory.Plan | None, job: Job) -> Iterator[None]:
+    """A training whose memory runs out all the same, in a step fuller than the trial's, is to start again with less."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as exc:
+        if planned is None or not out_of_memory(exc):
+            raise
+        fit.remember(job, planned, below=LESS * planned.total)
+        raise memory.TooMuch(f"A step ran out of memory: {planned}.", hint=_AGAIN) from exc
+
+
 def _pass(training: Any, examples: Sequence[Tokens]) -> None:
     row = training.layout.lay(examples, training.filler, training.world.device)
     with training.casting:
-        each = losses.token_losses(training.model, row, training.layout.fused)
+        fused = training.layout.fused and training.options.loss == "tokens"
+        each = losses.token_losses(training.model, row, fused)
     each.mean().backward()
 
 
