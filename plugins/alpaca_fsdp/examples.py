@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -49,13 +51,17 @@ def tokenize(
     responses = [template.response(example) for example in examples]
     ids_and_lengths = _published if encoding == "text" else _by_id
     all_ids, masked = ids_and_lengths(prompts, responses, template, tokenizer, max_length)
+    # One tensor and parts of it: 9,000 made one by one took a sixth of all the time.
+    flat = torch.frombuffer(array("q", chain.from_iterable(all_ids)) or array("q", [0]), dtype=torch.long)
+    at = 0
     found, too_long = [], []
     for row, (ids, prompt) in enumerate(zip(all_ids, masked, strict=True)):
+        at += len(ids)
         prompt = max(prompt, 1)  # the very first token has nothing to be predicted from
         if prompt >= len(ids):
             too_long.append(row)
         if prompt < len(ids) or (encoding == "text" and ids):
-            found.append(Tokens(torch.tensor(ids), min(prompt, len(ids)), row))
+            found.append(Tokens(flat[at - len(ids) : at], min(prompt, len(ids)), row))
     if len(too_long) == len(examples):
         raise ConfigError(
             f"Every prompt of the training data fills max_length = {max_length} tokens: nothing is left to learn.",
