@@ -87,7 +87,8 @@ def scoring(model: Any, targets: torch.Tensor | None) -> Iterator[bool]:
     def answer(hidden: torch.Tensor) -> torch.Tensor:
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-        return scores(hidden[0], head.weight, targets, dtype)[None, :, None]
+        # A copy, no view: FSDP warns of views in a module's output.
+        return scores(hidden[0], head.weight, targets, dtype)[None, :, None].clone()
 
     head.forward = answer
     try:
