@@ -74,7 +74,7 @@ def run_all(given: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]
 
 def measure(given: argparse.Namespace, names: list[str], folder: Path) -> list[dict[str, Any]]:
     """Every contender in every round. One that fails is reported and left out of that round."""
-    base, mean_tokens = make_student(given.data, given.size, given.vocabulary, folder / "base")
+    base, mean_tokens = make_student(given.data, given.size, folder / "base", given.vocabulary)
     options = dict(pair.split("=", 1) for pair in given.set)
     job = {
         **{name: getattr(given, name) for name in ("steps", "warm_up", "batch_size", "micro_batch", "loss", "dtype")},
@@ -126,7 +126,7 @@ def run(name: str, job: dict[str, Any], folder: Path, threads: int, trl: Path | 
     return {**result, "rss_gib": used.ru_maxrss / 2**20, "load": load}
 
 
-def make_student(data: Path, size: str, vocabulary: int, folder: Path) -> tuple[Path, float]:
+def make_student(data: Path, size: str, folder: Path, vocabulary: int = 8000) -> tuple[Path, float]:
     """A random LLaMA and a tokenizer trained on the rows, without a pad token; and the mean length of a row."""
     import torch
     from alpaca_fsdp import tokenizer
