@@ -22,3 +22,22 @@ def provider() -> Iterator[Callable[..., Any]]:
 
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(Provider(**options))
+
+
+@pytest.fixture
+def alone() -> Any:
+    """A training's world of one process."""
+    import torch
+    from alpaca_fsdp.world import World
+
+    return World(0, 1, torch.device("cpu"), False)
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the worker of a training tells, as a list that grows."""
+    from alpaca_fsdp import world
+
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(world, "emit", lambda kind, **content: said.append((kind, content.get("message", ""))))
+    return said

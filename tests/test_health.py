@@ -20,23 +20,6 @@ pytestmark = pytest.mark.timeout(120)
 SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
-@pytest.fixture
-def alone():
-    from alpaca_fsdp.world import World
-
-    return World(0, 1, torch.device("cpu"), False)
-
-
-@pytest.fixture
-def notes(alone, monkeypatch):
-    """What the worker tells, as a list that grows."""
-    from alpaca_fsdp import world
-
-    said = []
-    monkeypatch.setattr(world, "emit", lambda kind, **content: said.append((kind, content.get("message", ""))))
-    return said
-
-
 # The health of the loss
 
 

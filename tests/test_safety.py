@@ -20,23 +20,6 @@ SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "nu
 LLAMA = {**SHAPE, "num_key_value_heads": 2, "vocab_size": 96}
 
 
-@pytest.fixture
-def alone():
-    from alpaca_fsdp.world import World
-
-    return World(0, 1, torch.device("cpu"), False)
-
-
-@pytest.fixture
-def notes(alone, monkeypatch):
-    """What the worker tells, as a list that grows."""
-    from alpaca_fsdp import world
-
-    said = []
-    monkeypatch.setattr(world, "emit", lambda kind, **content: said.append((kind, content.get("message", ""))))
-    return said
-
-
 def learner(steps=2, seed=0):
     """A small model and its optimizer after some steps."""
     torch.manual_seed(seed)
@@ -233,7 +216,7 @@ def test_too_little_memory_for_the_export_is_refused(tmp_path, alone, monkeypatc
     from alpaca_fsdp import rehearsal
 
     model = tiny()
-    monkeypatch.setattr(rehearsal, "available_memory", lambda: 1000)
+    monkeypatch.setattr(rehearsal.resident, "available", lambda: 1000)
     with pytest.raises(ConfigError, match="writing the final model takes"):
         rehearsal.rehearse(tmp_path, model, torch.optim.AdamW(model.parameters()), alone, 2)
 

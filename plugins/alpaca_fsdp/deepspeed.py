@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from alpaca_core import ConfigError, MissingError, Stopped, TrainResult
+from alpaca_core import ConfigError, MissingError, TrainResult
 from alpaca_fsdp import data, export, landing, student
 from alpaca_fsdp.examples import Tokens, tokenize
 from alpaca_fsdp.job import STAMP, Job, write_json
@@ -76,10 +76,7 @@ def run(job: Job, config: dict[str, Any], asked: Any, world: World) -> TrainResu
     found = trainer.train(resume_from_checkpoint=get_last_checkpoint(str(job.checkpoints)))
     state = trainer.state
     if state.global_step < state.max_steps:
-        world.emit("stopped", step=state.global_step)
-        world.leave()
-        message = f"Stopped after step {state.global_step}, with a checkpoint."
-        raise Stopped(message, hint="The same command goes on from it.")
+        world.stop(state.global_step)
     result = TrainResult(
         model=job.model,
         base=str(job.base),

@@ -76,8 +76,8 @@ def remember(job: Job, planned: memory.Plan, **more: Any) -> None:
 def chosen(options: LocalOptions, world: World) -> dict[str, Any]:
     """The memory options that the user set. Raises ConfigError for one that cannot be had here."""
     fixed = {name: getattr(options, name) for name in memory.DECIDED if getattr(options, name) is not None}
-    if getattr(options, "lora_rank", None):
-        fixed["lora_rank"] = options.lora_rank  # type: ignore[attr-defined]
+    if options.lora_rank:
+        fixed["lora_rank"] = options.lora_rank
     if fixed.get("offload") and not (world.sharded and world.device.type == "cuda"):
         raise ConfigError(
             "trainer.offload is set, and it takes the trainer fsdp and a GPU to keep weights elsewhere.",

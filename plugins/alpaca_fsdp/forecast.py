@@ -49,7 +49,7 @@ def estimate(
         bfloat16=options.dtype == "bfloat16" or (options.dtype == "auto" and gpu),
     )
     fixed = {name: value for name in memory.DECIDED if (value := getattr(options, name)) is not None}
-    rank = getattr(options, "lora_rank", None)
+    rank = options.lora_rank
     asked = memory.Asked(
         most_tokens(tokens_a_batch / count, options.max_length, gpu),
         options.max_length,

@@ -3,10 +3,8 @@ that of the command line. torchrun makes 1 of every code but 0."""
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import signal
 import sys
 import traceback
 import warnings
@@ -16,18 +14,17 @@ from typing import Any
 
 from alpaca_core import AlpacaError, StepLog, Stopped, TrainEvent
 from alpaca_fsdp import job as jobs
+from alpaca_fsdp import parent
 from alpaca_fsdp.memory import TooMuch
 from alpaca_fsdp.task import Task
 from alpaca_fsdp.trainer import check_student
-
-_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 
 def main(read: Callable[[Any], Task], words: Any) -> int:
     """Do the task that ``read`` makes of ``words``. The first process alone speaks, but for a fault of another."""
     rank = int(os.environ.get("RANK", 0))
-    if "RANK" in os.environ and sys.platform == "linux":  # no worker outlives its torchrun
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if "RANK" in os.environ:  # no worker outlives its torchrun
+        parent.end_together()
     if rank:
         logging.disable(logging.WARNING)
         warnings.filterwarnings("ignore")
@@ -70,7 +67,7 @@ def _train(task: Task, first: bool) -> None:
         config = deepspeed.configuration(Path(task.deepspeed))
         os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
     here = world.World.join(job.sharded, job.options.device)
-    asked = Signals()  # not before: a signal must end a process that waits for others which do not come
+    asked = world.Launcher()  # not before: a signal must end a process that waits for others which do not come
     if here.first:
         jobs.begin(job, fresh=False)
     with StepLog(job.out) as log:
@@ -78,19 +75,6 @@ def _train(task: Task, first: bool) -> None:
         deepspeed.run(job, config, asked, here) if task.deepspeed else run.run(job, asked)
     if here.first:
         jobs.clear(job)
-
-
-class Signals:
-    """SIGINT and SIGTERM ask to stop with a checkpoint, as a launcher would; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.asked_to_stop = False
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, self._signalled)
-
-    def _signalled(self, name: int, _: Any) -> None:
-        self.asked_to_stop = True
-        signal.signal(name, signal.SIG_DFL)
 
 
 class Report:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from alpaca_core import AlpacaError, ConfigError
-from alpaca_fsdp import checkpoint
+from alpaca_fsdp import checkpoint, resident
 from alpaca_fsdp import pieces as saved
 from alpaca_fsdp.world import World
 
@@ -118,32 +118,13 @@ def _check_disk(folder: Path, checkpoint_size: int, model_size: int, checkpoints
 
 def _check_memory(largest: int) -> None:
     """The final model is gathered weight by weight: one in memory, and once more while it changes its form."""
-    needed, free = 2 * largest, available_memory()
-    if free is not None and free < needed:
+    needed, free = 2 * largest, resident.available()
+    if free < needed:
         raise ConfigError(
             f"This machine has {_gb(free)} of memory left, and writing the final model takes {_gb(needed)}:"
             f" twice its largest weight of {_gb(largest)}.",
             hint="End other programs, or train on a machine with more memory.",
         )
-
-
-def available_memory() -> int | None:
-    """Bytes that this process may still take: of the machine, and of its control group where that is less. None where
-    the system does not say (no /proc/meminfo)."""
-    try:
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        free = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
-    try:
-        group = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().split("::")[1].strip().lstrip("/")
-        limit = int((group / "memory.max").read_text())
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        used = int((group / "memory.current").read_text()) - int(stat["inactive_file"])
-        free = min(free, limit - used)
-    except (OSError, IndexError, KeyError, ValueError):  # no such group, or one without a limit ("max")
-        pass
-    return free
 
 
 def _gb(size: int) -> str:

@@ -13,19 +13,18 @@ import torch
 
 
 def available() -> int:
-    """Bytes of this machine's memory, or of this container's, that processes can still have."""
+    """Bytes that this process may still take: of the machine, and of its control group where that is less. Without
+    bound where the system does not say."""
     text = Path("/proc/meminfo").read_text() if Path("/proc/meminfo").exists() else ""
     line = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
-    left = [int(line[1]) * 1024] if line else [2**63]
-    limit, used = (_number(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
-    return min(left + ([limit - used] if limit is not None and used is not None else []))
-
-
-def _number(file: Path) -> int | None:
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):  # no such limit, or "max"
-        return None
+    free = int(line[1]) * 1024 if line else 2**63
+    with suppress(OSError, IndexError, KeyError, ValueError):  # no such group, or one without a limit ("max")
+        group = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().split("::")[1].strip().lstrip("/")
+        limit = int((group / "memory.max").read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        used = int((group / "memory.current").read_text()) - int(stat["inactive_file"])  # a cache that gives way
+        free = min(free, limit - used)
+    return free
 
 
 def _status(name: str) -> int | None:

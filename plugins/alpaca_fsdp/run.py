@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from alpaca_core import ChatTemplate, Example, Stopped, TrainResult
+from alpaca_core import ChatTemplate, Example, TrainResult
 from alpaca_fsdp import cache, data, export, fit, lora, placement, probe, soundness, student, trial
 from alpaca_fsdp.examples import Tokens
 from alpaca_fsdp.following import Following
@@ -74,10 +74,7 @@ def run(job: Job, launcher: Launcher) -> TrainResult:
         finished = training.run(job.checkpoints, launcher)
     follow.close()
     if not finished:
-        world.emit("stopped", step=training.step)
-        world.leave()
-        message = f"Stopped after step {training.step}, with a checkpoint."
-        raise Stopped(message, hint="The same command goes on from it.")
+        world.stop(training.step)
     result = TrainResult(
         model=job.model,
         base=str(job.base),

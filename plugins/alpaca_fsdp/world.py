@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -16,16 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
 
-from alpaca_core import AlpacaError, ConfigError
+from alpaca_core import AlpacaError, ConfigError, Stopped
+from alpaca_fsdp import parent
 
 LAUNCHED = "ALPACAKIT_LAUNCHED"  # set by the launcher: standard input is its pipe
 EVENT = "\x1e"  # starts a line of standard output that holds an event as JSON (ASCII's record separator)
-_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 _SAME = 2.0  # seconds
 
 
@@ -82,6 +81,12 @@ class World:
         if self.first:
             emit(kind, **content)
 
+    def stop(self, step: int) -> NoReturn:
+        """End a training that was asked to, after ``step`` and its checkpoint. Raises Stopped."""
+        self.emit("stopped", step=step)
+        self.leave()
+        raise Stopped(f"Stopped after step {step}, with a checkpoint.", hint="The same command goes on from it.")
+
     def leave(self) -> None:
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -124,8 +129,8 @@ class Launcher:
         if launched:
             threading.Thread(target=self._listen, daemon=True).start()
         # Not for a worker started by hand: it may outlive its shell (nohup).
-        if sys.platform == "linux" and (launched or "TORCHELASTIC_RUN_ID" in os.environ):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if launched or "TORCHELASTIC_RUN_ID" in os.environ:
+            parent.end_together()
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(name) != signal.SIG_IGN:  # nohup
                 signal.signal(name, self._signalled)
