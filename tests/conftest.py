@@ -7,12 +7,22 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# No deadline: a busy machine is no bug. The same examples at every run; new ones with --hypothesis-profile=wild.
-settings.register_profile("alpacakit", deadline=None, derandomize=True)
-settings.register_profile("wild", deadline=None, max_examples=1000)
+# No deadline and no health checks: a busy machine and a long example are no bugs. The same examples at every run; new
+# ones with --hypothesis-profile=wild.
+CALM: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("alpacakit", derandomize=True, **CALM)
+settings.register_profile("wild", max_examples=1000, **CALM)
 settings.load_profile("alpacakit")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis draws constants from the modules imported so far: these differ from worker to worker, run to run."""
+    if not config.getoption("--hypothesis-profile", None):
+        from hypothesis.internal.conjecture import providers
+
+        providers.is_local_module_file = lambda path: False
 
 
 @pytest.fixture

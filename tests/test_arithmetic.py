@@ -174,7 +174,7 @@ def expressions(draw, depth: int = 0) -> str:
     return f"({text})" if depth else text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(expressions())
 def test_expressions_have_the_value_that_python_gives_them(text):
     """Python's own arithmetic over Fractions, on text made here of numbers, signs and brackets only."""
@@ -225,7 +225,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.one_of(st.text(max_size=100), st.lists(WORDS, max_size=15).map(" ".join)),
     st.one_of(st.text(max_size=100), st.lists(WORDS, max_size=8).map(" ".join)),

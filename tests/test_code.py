@@ -150,7 +150,7 @@ def test_null_bytes_and_half_surrogate_pairs_are_mistakes_with_a_reason():
 PIECES = st.sampled_from('def ( ) : \n \t print x = [ ] { } \' " # ``` python f" \\ , 0o8'.split(" "))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.text(max_size=200), st.lists(PIECES).map(" ".join)))
 def test_any_text_is_judged_and_the_same_twice(output):
     for text in (output, fenced(output + "\n")):

@@ -13,7 +13,7 @@ from typing import Any
 
 import distributions
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alpaca_core import AlpacaError, ConfigError, MissingError
@@ -555,7 +555,7 @@ def choices(draw: st.DrawFn) -> dict[str, Any]:
     return {"teacher.name": "rich"} | {key: draw(some[key]) for key in sorted(keys)}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(flags=choices())
 def test_the_toml_of_a_configuration_loads_back_to_it(flags: dict[str, Any], load: Loader) -> None:
     config = load(flags=flags)
@@ -591,7 +591,7 @@ def junk_toml(items: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(
     text=st.dictionaries(KEYS, JUNK, max_size=6).map(junk_toml) | st.text(),
     teacher=st.sampled_from(["procedural", "rich"]),
@@ -604,7 +604,7 @@ def test_junk_is_a_configuration_error_or_nothing(text: str, teacher: str, load:
         assert isinstance(exc, ConfigError | MissingError)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(key=KEYS, text=st.text())
 def test_junk_in_set_and_variables_is_a_configuration_error_or_nothing(key: str, text: str, load: Loader) -> None:
     for arguments in ({"sets": [f"{key}={text}"]}, {"environ": {f"ALPACAKIT_{key.replace('.', '__').upper()}": text}}):

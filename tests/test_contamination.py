@@ -175,7 +175,7 @@ def corpora(draw):
     return draw(st.lists(texts, max_size=12)), draw(st.lists(texts, max_size=6))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(corpora(), st.sampled_from((0.0, 0.3, 0.5, 0.7, 0.9, 1.0)))
 def test_rouge_l_finds_what_the_rouge_score_package_finds(corpus, threshold):
     texts, queries = corpus
@@ -199,7 +199,7 @@ def test_rouge_l_compares_few():
     assert index.comparisons < 100 * 1000 / 7  # measured: one in 7.7; all of them with the order turned round
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(corpora(), st.integers(1, 5))
 def test_runs_find_what_a_search_through_all_texts_finds(corpus, n):
     texts, queries = corpus
@@ -211,7 +211,7 @@ def test_runs_find_what_a_search_through_all_texts_finds(corpus, n):
         assert (runs.same(query) is not None) is (0 < len(query) < n and query in texts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=100), st.text(max_size=100), st.text(max_size=100))
 def test_any_row_is_judged_and_the_same_twice(tmp_path_factory, instruction, input, output):
     path = tmp_path_factory.getbasetemp() / "any.jsonl"

@@ -50,6 +50,7 @@ def test_records_come_back_as_they_were(tmp_path_factory, name, records):
 NESTED = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
 )
 
 

@@ -376,7 +376,7 @@ SLOTS = st.dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SLOTS, st.integers(1, 400), st.randoms(use_true_random=False))
 def test_shards_are_read_back_as_they_were_written_by_any_reader(tmp_path_factory, slots, limit, random):
     folder = tmp_path_factory.mktemp("shards")

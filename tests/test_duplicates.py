@@ -178,7 +178,7 @@ def test_numbers_out_of_range_are_refused(options):
 # -- both
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20)), max_size=8))
 def test_any_text_is_judged_the_same_twice_and_a_copy_is_never_kept_where_there_are_words(questions):
     for filter in (exact(), minhash()):

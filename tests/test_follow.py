@@ -227,7 +227,7 @@ def test_a_model_that_cannot_answer_is_trained_all_the_same(folders):
     cut=st.integers(0, 200),
     words=st.text(st.characters(), max_size=4),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_step_file_has_each_step_once_wherever_a_process_was_cut_off(done, checkpoint, cut, words):
     with tempfile.TemporaryDirectory() as folder:
         cut_off_and_gone_on_with(Path(folder) / "file.jsonl", done, min(done, checkpoint), cut, words)

@@ -137,7 +137,7 @@ def test_an_output_in_another_language_is_kept_where_the_task_asks_for_one(langu
     assert verdict(language, instruction, output) == ""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=80), st.text(max_size=200), st.sampled_from(sorted(SENTENCES)))
 def test_any_text_is_judged_and_the_same_twice(instruction, output, language):
     filter = Language(LanguageOptions(language=language))

@@ -137,7 +137,7 @@ TEXT = st.text(st.one_of(st.sampled_from("ab: /\n'sl1 \u0301é東</>"), st.chara
     pairs=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5),
     by_text=st.booleans(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_one_pass_finds_what_two_find(family, pairs, by_text):
     how = (
         {"truncation": True, "max_length": 9}

@@ -103,7 +103,7 @@ def corpora(draw):
 
 
 @BOTH
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts=corpora(), threshold=st.sampled_from((0.0, 0.2, *THRESHOLDS, 1.0)))
 def test_the_index_decides_as_the_literal_loop(texts, threshold, compile_from):
     """Small vocabularies, texts of no, one and two tokens, and repeated tokens included."""

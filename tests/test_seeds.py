@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alpaca_core import ConfigError, Seed
@@ -17,8 +17,6 @@ from alpaca_core.seeds import read_seeds, seeds_hash
 
 GOOD = {"id": "tea", "name": "tea", "instruction": "Explain how to brew tea.", "is_classification": False}
 GOOD["instances"] = [{"input": "", "output": "Pour boiling water over the leaves."}]
-
-same_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 def jsonl(path: Path, *records: object) -> Path:
@@ -43,7 +41,6 @@ seed_lists = st.lists(
 )
 
 
-@same_file
 @given(seeds=seed_lists, ascii_only=st.booleans())
 def test_what_is_written_in_the_format_is_read_back_equal(tmp_path, seeds, ascii_only):
     path = tmp_path / "seeds.jsonl"
@@ -64,7 +61,6 @@ def test_what_is_written_in_the_format_is_read_back_equal(tmp_path, seeds, ascii
     assert read_seeds(path) == seeds
 
 
-@same_file
 @given(seeds=seed_lists)
 def test_a_list_of_alpaca_rows_is_read_in_order(tmp_path, seeds):
     path = tmp_path / "rows.json"
@@ -83,7 +79,6 @@ json_values = st.recursive(
 )
 
 
-@same_file
 @given(junk=st.binary() | st.text().map(str.encode) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_junk_is_read_as_seeds_or_refused_with_a_config_error(tmp_path, junk):
     path = tmp_path / "junk.jsonl"

@@ -601,7 +601,7 @@ PIECES = st.sampled_from(
 WILD = st.lists(PIECES | st.text(st.characters(), max_size=8), max_size=9).map("".join)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(WILD, WILD, WILD)
 def test_any_text_gets_a_verdict_with_a_reason_and_a_repaired_one_needs_no_repair(instruction, given, output):
     candidate = Candidate(instruction, given, output, number=3, id="x", label="y")
