@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -22,6 +23,8 @@ from alpaca_core.generate import generate
 from alpaca_core.judging import Chain
 from alpaca_core.ledger import Ledger
 from alpaca_core.local import Gathered
+from alpaca_core.marks import EDITS, read_marks
+from alpaca_core.overlay import lay_over, run_rows
 from alpaca_core.plugins import PluginHost
 from alpaca_core.progress import Inquiry, Progress
 from alpaca_core.protocols import BatchTeacher, Prompt, Teacher
@@ -142,8 +145,10 @@ def generate_stage(
     """Take over the replies of other runs, generate what is missing, and write the dataset into the run folder.
 
     With ``heldout`` some rows are set aside for evaluation. Whatever ends the generation early, the rows so far are
-    written and the summary says so; then the error goes on to the caller.
+    written and the summary says so; then the error goes on to the caller. Marks made by hand are applied to the rows as
+    they are written; a damaged file of them is refused before anything is sent.
     """
+    read_marks(folder.path / EDITS)
     store, judging = folder.store, folder.judging(make=asks(config))
     heldout = heldout or (folder.path / HELDOUT).exists()  # what was set aside once stays so
     if not store.sources():
@@ -180,7 +185,7 @@ def generate_stage(
         if store.totals().attempts > before.attempts:  # judging stored replies again is not generating
             seconds += time.monotonic() - started - selection.seconds
             store.set("seconds", str(seconds))
-        outcome = _write_dataset(config, folder, status, seconds, heldout, selection)
+        outcome = _write_dataset(config, folder, status, seconds, heldout, selection, watch)
         if not selection.complete:
             names = ", ".join(name for name, _ in parts.chain.selectors)
             watch.note(f"The rows are written as they are: {names} judges them when all is there.")
@@ -207,23 +212,42 @@ async def _generate(plan: GenerationPlan, selection: Selection, identity: str, w
 
 
 def _write_dataset(
-    config: Config, folder: RunFolder, status: str, seconds: float, heldout: bool, selection: Selection
+    config: Config,
+    folder: RunFolder,
+    status: str,
+    seconds: float,
+    heldout: bool,
+    selection: Selection,
+    watch: Watcher,
 ) -> Outcome:
-    """alpaca_data.json, heldout.json, rejected.jsonl and the summary so far, all from the journal."""
+    """alpaca_data.json, heldout.json, rejected.jsonl and the summary so far, all from the journal and the marks.
+
+    Which rows are held out is drawn before the marks are applied, so that a mark moves no other row; what is taken in
+    by hand is trained on.
+    """
     totals = folder.store.totals()
-    kept, rejected = folder.store.counts()
-    rows = list(folder.store.kept())
-    train, held_out = split(rows, config.evaluation.heldout, config.seed) if heldout else (rows, [])
-    data = folder.path / DATA
-    before = data.read_bytes() if data.exists() else b""
+    judged = run_rows(folder.store.rows)
+    laid = lay_over(judged, read_marks(folder.path / EDITS))
+    rows, rejected = laid.kept, laid.counts
+    drawn = [row.example for row in judged if row.kept]
+    unseen = {row.id for row in split(drawn, config.evaluation.heldout, config.seed)[1]} if heldout else set()
+    train = [row for row in rows if row.id not in unseen]
+    held_out = [row for row in rows if row.id in unseen]
+    for line in laid.told(folder.path / EDITS):
+        watch.note(line)
+    made = {"training": [folder.path / DATA], "evaluation": [folder.path / DATA, folder.path / HELDOUT]}
+    before = {stage: _bytes(files) for stage, files in made.items()}
     old = read_summary(folder.path)
     stages = {stage: old.pop(stage) for stage in ("training", "evaluation") if stage in old}
     if stages:  # what was made of other rows is void, also if this process ends between the two files
         write_summary(folder.path, old)
-    write_rows(data, train)
+    write_rows(folder.path / DATA, train)
     if heldout:
         write_rows(folder.path / HELDOUT, held_out, labels=True)
-    write_jsonl(folder.path / REJECTED, folder.store.rejected())
+    write_jsonl(folder.path / REJECTED, (row.rejection for row in laid.rejected))
+    if laid.marks or folder.store.get("edits"):  # what `trace` tells of these files
+        by_hand = {"dropped": list(laid.dropped), "taken_in": list(laid.taken_in), "edited": dict(laid.edited)}
+        folder.store.set("edits", json.dumps(by_hand))
     summary: dict[str, Any] = {
         "status": status,
         "teacher": config.teacher.name,
@@ -233,8 +257,8 @@ def _write_dataset(
             "attempts": totals.attempts,
             "replies": totals.replies,
             "failed": totals.failed,
-            "candidates": kept + sum(rejected.values()),
-            "kept": kept,
+            "candidates": len(judged),
+            "kept": len(rows),
             "rejected": rejected,
             "prompt_tokens": totals.prompt_tokens,
             "completion_tokens": totals.completion_tokens,
@@ -245,12 +269,17 @@ def _write_dataset(
             **account(folder.store.rows),
             **({"learnt": json.loads(learnt)} if (learnt := folder.store.get("learnt")) else {}),
             **({"sources": sources} if (sources := described(folder.store)) else {}),
+            **({"edits": laid.summary()} if laid.marks else {}),
         },
         **({"selection": selection.summary()} if selection.chain.selectors or selection.journal else {}),
-        **(stages if data.read_bytes() == before else {}),
+        **{stage: said for stage, said in stages.items() if _bytes(made[stage]) == before[stage]},
     }
     write_summary(folder.path, summary)
     return Outcome(summary, train, held_out)
+
+
+def _bytes(files: Sequence[Path]) -> list[bytes]:
+    return [file.read_bytes() if file.exists() else b"" for file in files]
 
 
 def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *, fresh: bool = False) -> Outcome:
@@ -318,6 +347,8 @@ def evaluate_stage(
         watch.note("No rows were held out: nothing to evaluate.")
         return
     key = f"evaluation of {folder.store.get('training')}, {config.evaluation}"
+    if any(json.loads(folder.store.get("edits") or "{}").values()):  # held-out rows may not be as they were drawn
+        key += f", {hashlib.sha256(repr(held_out).encode()).hexdigest()}"
     stored = json.loads(folder.store.get(key) or "{}")
     if not stored:
         started = time.monotonic()

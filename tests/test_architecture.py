@@ -24,7 +24,7 @@ LAYERS = """
     jsonfiles entries csvfiles datafolders locks
     arrowfiles
     datafiles
-    plugins seeds store dataset buckets evaluate local progress
+    plugins seeds store dataset buckets evaluate local progress marks
     ledger account pacing
     sources asking judging contact
     replies batches answers
@@ -33,8 +33,10 @@ LAYERS = """
     config
     generate runs training
     reuse selection ablation
+    overlay
     pipeline tracing
-    estimate
+    estimate browsing
+    viewer
     cli.__init__ cli.console
     cli.options cli.progress cli.main
     cli.spending cli.judge

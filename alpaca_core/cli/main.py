@@ -29,6 +29,7 @@ COMMANDS = {
     "train": ("alpaca_core.cli.train:train", "Fine-tune a student on a dataset."),
     "evaluate": ("alpaca_core.cli.evaluate:evaluate", "Score a model on rows that it has not seen."),
     "trace": ("alpaca_core.cli.trace:trace", "Follow a row: its origin, the verdicts on it, its losses."),
+    "view": ("alpaca_core.cli.view:view", "Look through rows in a browser, and mark them keep, drop or edit."),
     "chat": ("alpaca_core.cli.chat:chat", "Talk to a model in the terminal."),
     "diff": ("alpaca_core.cli.diff:diff", "Publish a model as what it adds to its base, and recover it."),
     "plugins": ("alpaca_core.cli.plugins:plugins", "List and explain plugins and what they offer."),
