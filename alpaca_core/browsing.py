@@ -25,6 +25,7 @@ from alpaca_core.tracing import ROSE, ROW_LOSSES, row_losses
 
 SORTS = ("place", "length", "instruction", "output", "loss", "rise", "similarity")
 _CLIP = 240  # characters of a text that a line shows
+_BEFORE = 16  # of them before what was found
 _ORDERS = 32  # results that are remembered
 _MOST_LABELS, _MOST_REASONS = 500, 50
 _LIKE = re.compile(r"\b([01]\.\d+) (?:like|with)\b")
@@ -349,5 +350,5 @@ def _folded(example: Example) -> tuple[str, str, str]:
 def _clipped(text: str, folded: str, terms: list[str]) -> str:
     """``_CLIP`` characters of ``text``, around the first of ``terms`` that stands in it."""
     found = [at for term in terms if (at := folded.find(term)) >= 0]
-    start = max(0, min(found) - _CLIP // 4) if found and min(found) > _CLIP // 2 else 0
+    start = min(found) - _BEFORE if found and min(found) > 2 * _BEFORE else 0  # in sight on a phone, too
     return ("…" if start else "") + text[start : start + _CLIP] + ("…" if start + _CLIP < len(text) else "")

@@ -145,7 +145,10 @@ def _rows(browser: Browser, given: Any) -> dict[str, Any]:
 
 
 def _row(browser: Browser, given: Any) -> dict[str, Any]:
-    return browser.row(_number(given, "n", len(browser.entries)))
+    n = _number(given, "n")
+    if n >= len(browser.entries) or browser.entries[n].key != given.get("row"):
+        raise ConfigError("The rows have changed since: load the page again.")
+    return browser.row(n)
 
 
 def _mark(browser: Browser, given: Any) -> dict[str, Any]:

@@ -56,11 +56,16 @@ function toast(text, bad = false) {
 
 // -- texts
 
+// What is searched for, as a pattern; null where nothing is.
+function sought() {
+  const words = [...at("text").value.matchAll(/"([^"]+)"|(\S+)/g)].map((found) => found[1] ?? found[2]);
+  const escaped = words.map((word) => word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
+  return escaped.length ? new RegExp(`(${escaped.join("|")})`, "iu") : null;
+}
+
 // `text` into `box`: control characters as what they are called, what was searched for marked.
 function show(box, text) {
-  const words = [...at("text").value.matchAll(/"([^"]+)"|(\S+)/g)].map((found) => found[1] ?? found[2]);
-  const escaped = words.map((word) => word.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
-  const found = escaped.length ? new RegExp(`(${escaped.join("|")})`, "giu") : null;
+  const found = sought();
   const parts = text.split(new RegExp(`(${CONTROL.source})`, "u"));
   for (const [place, part] of parts.entries()) {
     if (place % 2) {
@@ -214,10 +219,11 @@ function drawn(of) {
   const why = of.state === "rejected" ? `${of.filter}: ${of.reason}` : of.label;
   meta.append(element("span", {}, of.id), show(element("span", { class: "why", dir: "auto" }), why));
   if (of.loss !== null) meta.append(element("span", {}, `loss ${of.loss.toFixed(2)}`));
-  meta.append(element("span", {}, number(of.length)));
+  meta.append(element("span", {}, `${number(of.length)} chars`));
   const node = element("div", { class: `row${of.mark === "drop" ? " dropped" : ""}` }, meta);
   node.append(show(element("div", { class: "first", dir: "auto" }), of.instruction || " "));
-  node.append(show(element("div", { class: "second", dir: "auto" }), of.output || " "));
+  const inInput = sought()?.test(of.input) && !sought().test(of.output); // then that is what to show
+  node.append(show(element("div", { class: "second", dir: "auto" }), (inInput ? of.input : of.output) || " "));
   return node;
 }
 
@@ -252,7 +258,7 @@ async function open(place) {
   const of = line(place);
   if (!of) return; // its chunk is on the way, and opens it
   try {
-    const row = await ask(`api/row?n=${of.n}`);
+    const row = await ask(`api/row?n=${of.n}&row=${of.row}`);
     if (page.chosen !== place || page.editing) return;
     page.row = row;
     drawDetail();
@@ -335,7 +341,6 @@ function editActs() {
 function field(name) {
   const area = element("textarea", { name, dir: "auto", spellcheck: "true", "aria-label": name });
   area.value = page.row.texts[name];
-  area.rows = Math.min(24, Math.max(2, area.value.split("\n").length + 1));
   return area;
 }
 
