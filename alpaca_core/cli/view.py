@@ -47,6 +47,5 @@ def view(data: Path, losses: Path | None, port: int, opens: bool) -> None:
             webbrowser.open(address)
         viewer.serve(browser, listening, token)
     if browser.marks:
-        say(
-            f"{len(browser.marks):,} marks in {browser.marks_file}: the next `run`, `generate` or `train` applies them."
-        )
+        count = f"{len(browser.marks):,} mark{'' if len(browser.marks) == 1 else 's'}"
+        say(f"{count} in {browser.marks_file}: the next `run`, `generate` or `train` applies what is there.")

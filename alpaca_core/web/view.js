@@ -15,11 +15,12 @@ const list = at("list"), rows = at("rows"), detail = at("detail");
 
 const page = {
   facets: null,
-  order: 0, total: 0, chunks: new Map(), wanted: new Set(), // what was found; its chunks by number
+  order: 0, total: 0, chunks: new Map(), wanted: new Map(), // what was found; its chunks by number, and those on the way
   chosen: -1, row: null, // the place of the chosen row in what was found; the row itself
   editing: false,
   done: [], // marks made here, as what undoes them
   searching: false, again: false,
+  pending: 0, // things to do
 };
 
 function element(tag, attributes = {}, ...inside) {
@@ -141,13 +142,14 @@ async function search() {
     const query = asked();
     query.set("limit", CHUNK);
     const found = await ask(`api/rows?${query}`);
-    Object.assign(page, { order: found.order, total: found.total, chunks: new Map([[0, found.rows]]), wanted: new Set(), chosen: -1 });
+    Object.assign(page, { order: found.order, total: found.total, chunks: new Map([[0, found.rows]]), wanted: new Map(), chosen: -1 });
     list.scrollTop = 0;
     list.classList.toggle("empty", !found.total);
     at("none").hidden = found.total > 0;
     at("space").style.height = `${Math.min(found.total * HEIGHT, TALLEST)}px`;
     draw();
-    if (!page.editing) found.total ? choose(0, false) : detail.replaceChildren();
+    if (!page.editing && found.total) then(() => choose(0, false));
+    if (!page.editing && !found.total) { page.row = null; detail.replaceChildren(); }
     await new Promise(requestAnimationFrame);
     rows.getBoundingClientRect(); // the rows are laid out
     const took = performance.measure("search", { start: started });
@@ -163,9 +165,12 @@ async function search() {
 
 const line = (place) => page.chunks.get(Math.floor(place / CHUNK))?.[place % CHUNK];
 
-async function fetchChunk(chunk) {
-  if (page.wanted.has(chunk)) return;
-  page.wanted.add(chunk);
+function fetchChunk(chunk) {
+  if (!page.wanted.has(chunk)) page.wanted.set(chunk, fetchNow(chunk));
+  return page.wanted.get(chunk);
+}
+
+async function fetchNow(chunk) {
   const order = page.order;
   try {
     const query = asked();
@@ -174,9 +179,9 @@ async function fetchChunk(chunk) {
     if (page.order !== order) return;
     page.chunks.set(chunk, found.rows);
     draw();
-    if (page.chosen >= 0 && Math.floor(page.chosen / CHUNK) === chunk && !page.row) open(page.chosen);
+    if (page.chosen >= 0 && Math.floor(page.chosen / CHUNK) === chunk && !page.row) await open(page.chosen);
   } catch (error) {
-    page.wanted.delete(chunk);
+    if (page.order === order) page.wanted.delete(chunk);
     toast(error.message, true);
   }
 }
@@ -232,7 +237,9 @@ list.addEventListener("scroll", () => { drawing ||= requestAnimationFrame(() => 
 new ResizeObserver(() => draw()).observe(list);
 list.addEventListener("click", (event) => {
   const node = event.target.closest(".row");
-  if (node && leave()) { choose(Number(node.dataset.place)); reveal(); }
+  if (!node || !leave()) return;
+  reveal();
+  then(() => choose(Number(node.dataset.place)));
 });
 
 // -- the row
@@ -244,7 +251,7 @@ function choose(place, scroll = true) {
   list.setAttribute("aria-activedescendant", `row-${place}`);
   if (scroll) bringIntoSight(place);
   draw();
-  open(place);
+  return open(place);
 }
 
 function bringIntoSight(place) {
@@ -256,7 +263,7 @@ function bringIntoSight(place) {
 
 async function open(place) {
   const of = line(place);
-  if (!of) return; // its chunk is on the way, and opens it
+  if (!of) return fetchChunk(Math.floor(place / CHUNK)); // which opens it
   try {
     const row = await ask(`api/row?n=${of.n}&row=${of.row}`);
     if (page.chosen !== place || page.editing) return;
@@ -324,16 +331,16 @@ function body(name) {
 
 function acts() {
   const now = page.row.mark?.action ?? "";
-  const button = (action, text) => element("button", { type: "button", "data-act": action, "aria-pressed": now === action, onclick: () => toggle(action) }, text);
+  const button = (action, text) => element("button", { type: "button", "data-act": action, "aria-pressed": now === action, onclick: () => then(() => toggle(action)) }, text);
   return element("div", { class: "acts" }, button("keep", "Keep"), button("drop", "Drop"),
     element("button", { type: "button", "data-act": "edit", "aria-pressed": now === "edit", onclick: edit }, "Edit"),
-    element("button", { type: "button", "data-act": "clear", disabled: now ? null : "", onclick: () => toggle(now) }, "Clear"),
+    element("button", { type: "button", "data-act": "clear", disabled: now ? null : "", onclick: () => then(() => toggle(now)) }, "Clear"),
     element("input", { id: "note", placeholder: "Note for the mark", "aria-label": "Note", dir: "auto", value: page.row.mark?.note }));
 }
 
 function editActs() {
   return element("div", { class: "acts" },
-    element("button", { type: "button", "data-act": "save", onclick: save }, "Save"),
+    element("button", { type: "button", "data-act": "save", onclick: () => then(save) }, "Save"),
     element("button", { type: "button", "data-act": "cancel", onclick: () => leave(true) }, "Cancel"),
     element("input", { id: "note", placeholder: "Note for the mark", "aria-label": "Note", dir: "auto", value: page.row.mark?.note }));
 }
@@ -475,20 +482,28 @@ addEventListener("keydown", (event) => {
   if (at("keys").open) return;
   const typing = event.target.matches("input, textarea, select");
   if (typing) {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && page.editing) { event.preventDefault(); save(); }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && page.editing) { event.preventDefault(); then(save); }
     if (event.key === "Escape") {
       event.preventDefault();
       if (page.editing) leave(); else { event.target.blur(); list.focus(); }
     }
     if (event.key === "Enter" && event.target.id === "text") list.focus();
-    if (event.key === "Enter" && event.target.id === "note" && page.row?.mark && !page.editing) saveNote();
+    if (event.key === "Enter" && event.target.id === "note" && page.row?.mark && !page.editing) then(saveNote);
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
   if (event.key === "Enter" && event.target.matches("button, summary")) return;
   event.preventDefault();
-  KEYS[event.key]();
+  if (event.repeat && page.pending) return;
+  then(KEYS[event.key]);
 });
+
+// One thing after the other: a key typed before its row is there waits for it.
+let last = Promise.resolve();
+function then(work) {
+  page.pending += 1;
+  last = last.then(work).catch((error) => toast(error.message, true)).finally(() => { page.pending -= 1; });
+}
 
 async function saveNote() {
   const { action } = page.row.mark;
