@@ -34,7 +34,7 @@ _TERM = re.compile(r'"([^"]+)"|(\S+)')
 
 @dataclass(slots=True)
 class Entry:
-    """A row with all that is known of it. ``now`` is the row as its mark leaves it, ``folded`` its texts for search."""
+    """A row with all that is known of it. ``now`` is the row as its mark leaves it."""
 
     row: Row
     key: str
@@ -42,7 +42,6 @@ class Entry:
     kind: str  # of the reason of a rejected one
     losses: tuple[float, ...]  # of each epoch
     now: Example
-    folded: tuple[str, str, str]
     similarity: float | None = None  # to the row that it was rejected for
 
     @property
@@ -114,6 +113,7 @@ class Browser:
             for loss in row_losses(self._losses_folder):
                 by_id[loss.id].append(loss.loss)
         self.entries = [_entry(row, unseen, by_id) for row in rows_of(self.path)]
+        self._texts = [_folded(entry.now) for entry in self.entries]
         self._by_key: dict[str, list[int]] = defaultdict(list)
         for n, entry in enumerate(self.entries):
             self._by_key[entry.key].append(n)
@@ -153,7 +153,7 @@ class Browser:
         for n in self._by_key.get(name, ()):
             entry = self.entries[n]
             entry.now = replace(entry.row.example, **mark.texts) if mark else entry.row.example
-            entry.folded = _folded(entry.now)
+            self._texts[n] = _folded(entry.now)
 
     # ── looking ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -192,7 +192,7 @@ class Browser:
         return found
 
     def _searched(self, found: list[int], query: Query) -> list[int]:
-        entries, own = self.entries, self._by_id.get(query.text.strip())
+        entries, texts, own = self.entries, self._texts, self._by_id.get(query.text.strip())
         asked = found
         for term in terms(query.text):
             if query.where == "reason":
@@ -203,10 +203,9 @@ class Browser:
                 ]
             elif query.where:
                 place = TEXTS.index(query.where)
-                found = [n for n in found if term in entries[n].folded[place]]
+                found = [n for n in found if term in texts[n] and term in texts[n].split("\0")[place]]
             else:
-                texts = [(n, entries[n].folded) for n in found]
-                found = [n for n, (first, second, third) in texts if term in first or term in third or term in second]
+                found = [n for n in found if term in texts[n]]
         if own is not None and own in asked and own not in found:
             found = [own, *found]
         return found
@@ -219,10 +218,9 @@ class Browser:
         if query.sort in ("loss", "rise", "similarity"):
             values: list[Any] = [getattr(entries[n], query.sort) for n in found]
         elif query.sort == "length":
-            values = [sum(map(len, entries[n].folded)) for n in found]
+            values = [len(self._texts[n]) for n in found]
         else:
-            place = TEXTS.index(query.sort)
-            values = [len(entries[n].folded[place]) for n in found]
+            values = [len(getattr(entries[n].now, query.sort)) for n in found]
         known = [place for place, value in enumerate(values) if value is not None]
         known.sort(key=values.__getitem__, reverse=query.descending)
         return [found[place] for place in known] + [n for n, value in zip(found, values, strict=True) if value is None]
@@ -261,7 +259,7 @@ class Browser:
         """A row in a list, for JSON: its texts where the search found them, 240 characters of each."""
         entry = self.entries[n]
         mark = self.marks.get(entry.key)
-        texts = zip(TEXTS, entry.folded, strict=True)
+        texts = zip(TEXTS, self._texts[n].split("\0"), strict=True)
         return {
             **self._about(n, entry),
             "reason": entry.row.reason[:_CLIP],
@@ -338,13 +336,13 @@ def _entry(row: Row, unseen: set[str], losses: Mapping[str, list[float]]) -> Ent
         "" if row.kept else sys.intern(kind_of(row.reason)),
         tuple(losses.get(example.id, ())),
         example,
-        _folded(example),
         float(like[1]) if like else 1.0 if row.reason.startswith("exactly like") else None,
     )
 
 
-def _folded(example: Example) -> tuple[str, str, str]:
-    return fold(example.instruction), fold(example.input), fold(example.output)
+def _folded(example: Example) -> str:
+    """The three texts for search, with a NUL between them, which they have not."""
+    return "\0".join(fold(getattr(example, name)).replace("\0", " ") for name in TEXTS)
 
 
 def _clipped(text: str, folded: str, terms: list[str]) -> str:
