@@ -158,6 +158,24 @@ def test_marks_apply_to_all_kept_rows_with_these_texts_and_take_in_one_rejected_
         assert lay_over(rejected, marks(a=action)).taken_in == ["1"]
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans())),
+    st.dictionaries(st.sampled_from("abcdefg"), st.sampled_from(["keep", "drop", "edit"])),
+)
+def test_no_row_is_lost_and_rows_without_a_mark_stay_as_they_are(texts, actions):
+    rows = [row(text, kept=kept, id=str(n)) for n, (text, kept) in enumerate(texts)]
+    laid = lay_over(rows, marks(**actions))
+    assert [of.example.id for of in laid.rows] == [of.example.id for of in rows]
+    assert len(laid.kept) + sum(laid.counts.values()) == len(rows)
+    for before, after in zip(rows, laid.rows, strict=True):
+        action = actions.get(before.example.instruction)
+        assert action or after == before
+        assert not (action == "drop" and after.kept)
+    for text in {text for text, _ in texts} & {text for text, action in actions.items() if action != "drop"}:
+        assert any(of.kept for of in laid.rows if of.example.instruction == text)
+    assert {mark.row for mark in laid.missing} == {*marks(**actions)} - {*marks(**{text: "drop" for text, _ in texts})}
+
+
 def test_a_mark_without_a_row_is_told_and_one_without_effect_counted():
     laid = lay_over([row("a"), row("b", kept=False)], marks(a="keep", b="drop", gone="drop"))
     assert laid.rows == [row("a"), row("b", kept=False)]
