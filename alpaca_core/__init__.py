@@ -12,6 +12,7 @@ from alpaca_core.protocols import (
     ChatTemplate,
     DatasetFilter,
     Filter,
+    Judge,
     LocalTeacher,
     Prompt,
     Teacher,
@@ -25,7 +26,9 @@ from alpaca_core.records import (
     Flag,
     Keep,
     Limits,
+    Pair,
     Plan,
+    Preference,
     Price,
     Reject,
     Repair,
@@ -39,7 +42,7 @@ from alpaca_core.records import (
     Usage,
     Verdict,
 )
-from alpaca_core.specs import ChatTemplateSpec, FilterSpec, PromptSpec, TeacherSpec, TrainerSpec
+from alpaca_core.specs import ChatTemplateSpec, FilterSpec, JudgeSpec, PromptSpec, TeacherSpec, TrainerSpec
 from alpaca_core.steplog import StepLog
 from alpaca_core.tokens import unicode_tokens
 
@@ -58,11 +61,15 @@ __all__ = [
     "Filter",
     "FilterSpec",
     "Flag",
+    "Judge",
+    "JudgeSpec",
     "Keep",
     "Limits",
     "LocalTeacher",
     "MissingError",
+    "Pair",
     "Plan",
+    "Preference",
     "Price",
     "Prompt",
     "PromptSpec",

@@ -16,7 +16,9 @@ from alpaca_core.records import (
     Candidate,
     Completion,
     Example,
+    Pair,
     Plan,
+    Preference,
     Request,
     Seed,
     TrainEvent,
@@ -171,4 +173,14 @@ class Trainer(Protocol):
 
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
         """Run the job to the end, or go on with it from its newest checkpoint. Raises AlpacaError."""
+        ...
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Says which of two answers is better. One that asks a teacher (``JudgeSpec.asks``) is given the way to it."""
+
+    async def compare(self, pairs: Sequence[Pair], ask: Ask) -> list[Preference]:
+        """One preference for each of ``pairs``, in their order. Never raises on a teacher's text: what is no verdict
+        beyond doubt has none. Errors that ``ask`` raises concern the whole comparison, and go on to the caller."""
         ...

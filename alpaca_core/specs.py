@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from alpaca_core.errors import MissingError
 
-Kind = Literal["teacher", "prompt", "filter", "chat-template", "trainer"]
+Kind = Literal["teacher", "prompt", "filter", "chat-template", "trainer", "judge"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -121,3 +121,11 @@ class TrainerSpec(Spec):
     """A trainer."""
 
     kind: ClassVar[Kind] = "trainer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeSpec(Spec):
+    """A judge. ``asks`` says that it asks the teacher."""
+
+    kind: ClassVar[Kind] = "judge"
+    asks: bool = False
