@@ -1,0 +1,79 @@
+"""A verdict read from what a judge wrote: A, B or a tie, and nothing where it might be something else.
+
+The rules treat A and B alike, so that reading favours neither place.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from alpaca_core import Completion, Preference, TeacherError
+
+_THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_MARKS = re.compile(r"[*_`#\"'“”‘’\[\]{}<>]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # of Markdown, quotes, JSON
+_NOUN = r"(?:(?:the\s+)?(?i:answer|response|option|output|assistant|model|candidate)\s+)?"
+_WORD = r"(?P<word>(?i:tie|tied|draw|equal|neither)|[AB])"
+_LETTER = r"(?P<word>[AB])"
+# "A, B or tie" repeats the question: no verdict.
+_NO_LIST = r"(?!\s*[,/|]\s*(?:[AB]\b|(?i:or|tie)\b))(?!\s+(?i:or|and|vs)\b)"
+_ALONE = re.compile(rf"^[\s(]*{_NOUN}\(?(?P<word>[ABab]|(?i:tie|tied|draw|equal|neither))\)?[\s.!)]*$")
+# Nothing before the verdict but a name for it with a colon; behind it the end, or punctuation and a reason.
+_LINE = re.compile(rf"^(?:[^:=]{{0,40}}[:=])?[\s(]*{_NOUN}\(?{_WORD}\b\)?{_NO_LIST}(?=\s*$|\s*[.,:;!)]|\s+[-–—])")
+# At the start of a sentence, where nothing can turn it into its opposite.
+_BETTER = re.compile(
+    rf"(?:^|[.!:;\n])\s*(?:(?i:overall|therefore|thus|so|i think|i find)(?i:\s+that)?,?\s+)?{_NOUN}\(?{_LETTER}\b\)?\s+"
+    r"(?i:wins\b|(?:is|was)\s+(?:the\s+|clearly\s+|slightly\s+|somewhat\s+|much\s+|far\s+)*"
+    r"(?:better|best|winner|preferable|preferred|stronger)\b)"
+)
+_NAMED = re.compile(
+    rf"\b(?i:verdict|winner|choice|better answer|best answer)\s*(?:[:=]|(?i:is\b|goes to\b):?)[\s(]*{_NOUN}"
+    rf"\(?{_WORD}\b\)?{_NO_LIST}"
+)
+_VALUES = {"A": 0.0, "B": 1.0}
+
+
+def preference(answer: Completion | TeacherError) -> Preference:
+    """What ``answer`` says of its pair, with the text; where it says nothing beyond doubt, why."""
+    if isinstance(answer, TeacherError):
+        return Preference(None, f"not judged, {answer.kind}: {answer.message}")
+    value = verdict(answer)
+    return Preference(value, "" if value is not None else _why(answer), answer.text)
+
+
+def verdict(answer: Completion) -> float | None:
+    """0 for A, 1 for B, 0.5 for a tie; None where there is none that is beyond doubt.
+
+    It is looked for on the first line, alone or before a reason, and then, in the whole text, behind a word such as
+    "Verdict" or before "is better"; there all that is found has to agree.
+    """
+    if answer.finish in ("refusal", "content_filter"):
+        return None
+    text = _plain(_THOUGHTS.sub("", answer.text)).strip()
+    line = text.partition("\n")[0].strip()
+    cut = answer.finish == "length"
+    found = _ALONE.match(line) or _LINE.match(line)
+    if found is not None:
+        return None if cut and found.end() >= len(text) else _value(found)
+    matches = [*_NAMED.finditer(text), *_BETTER.finditer(text)]
+    values = {_value(match) for match in matches if not (cut and match.end() >= len(text))}
+    return values.pop() if len(values) == 1 else None
+
+
+def _value(found: re.Match[str]) -> float:
+    return _VALUES.get(found["word"].upper(), 0.5)
+
+
+def _plain(text: str) -> str:
+    """``text`` without marks; letters of full width become plain ones."""
+    return _MARKS.sub("", unicodedata.normalize("NFKC", text))
+
+
+def _why(answer: Completion) -> str:
+    """Why there is no verdict in ``answer``."""
+    if answer.finish in ("refusal", "content_filter"):
+        return "the judge refused" if answer.finish == "refusal" else "withheld by a content filter"
+    if answer.finish == "length":
+        return "the answer was cut off: see judge.max_tokens"
+    words = " ".join(answer.text.split())
+    return f"the answer begins “{words[:60]}”" if words else "an empty answer"
