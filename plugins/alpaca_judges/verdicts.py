@@ -18,18 +18,19 @@ _LETTER = r"(?P<word>[AB])"
 # "A, B or tie" repeats the question: no verdict.
 _NO_LIST = r"(?!\s*[,/|]\s*(?:[AB]\b|(?i:or|tie)\b))(?!\s+(?i:or|and|vs)\b)"
 _ALONE = re.compile(rf"^[\s(]*{_NOUN}\(?(?P<word>[ABab]|(?i:tie|tied|draw|equal|neither))\)?[\s.!)]*$")
-# Nothing before the verdict but a name for it with a colon; behind it the end, or punctuation and a reason.
-_LINE = re.compile(rf"^(?:[^:=]{{0,40}}[:=])?[\s(]*{_NOUN}\(?{_WORD}\b\)?{_NO_LIST}(?=\s*$|\s*[.,:;!)]|\s+[-–—])")
+_NAME = (
+    r"(?i:(?:my|the|final|overall)\s+)*(?i:verdict|winner|choice|decision|judge?ment|result|preference|answer|"
+    r"(?:better|best|preferred)(?:\s+(?:answer|response|output))?)"
+)
+# Nothing before the verdict but a name for it; behind it the end, or punctuation and a reason.
+_LINE = re.compile(rf"^(?:{_NAME}\s*[:=])?[\s(]*{_NOUN}\(?{_WORD}\b\)?{_NO_LIST}(?=\s*$|\s*[.,:;!)]|\s+[-–—])")
 # At the start of a sentence, where nothing can turn it into its opposite.
 _BETTER = re.compile(
     rf"(?:^|[.!:;\n])\s*(?:(?i:overall|therefore|thus|so|i think|i find)(?i:\s+that)?,?\s+)?{_NOUN}\(?{_LETTER}\b\)?\s+"
     r"(?i:wins\b|(?:is|was)\s+(?:the\s+|clearly\s+|slightly\s+|somewhat\s+|much\s+|far\s+)*"
     r"(?:better|best|winner|preferable|preferred|stronger)\b)"
 )
-_NAMED = re.compile(
-    rf"\b(?i:verdict|winner|choice|better answer|best answer)\s*(?:[:=]|(?i:is\b|goes to\b):?)[\s(]*{_NOUN}"
-    rf"\(?{_WORD}\b\)?{_NO_LIST}"
-)
+_NAMED = re.compile(rf"(?:^|\n)\s*{_NAME}\s*(?:[:=]|(?i:is|goes\s+to)\b:?)[\s(]*{_NOUN}\(?{_WORD}\b\)?{_NO_LIST}")
 _VALUES = {"A": 0.0, "B": 1.0}
 
 
