@@ -25,6 +25,10 @@ LAYERS = """
     arrowfiles
     datafiles
     plugins seeds store dataset buckets evaluate local progress
+    outputs
+    annotations
+    winrate lengthcontrol
+    controls leaderboard
     ledger account pacing
     sources asking judging contact
     replies batches answers
