@@ -28,7 +28,7 @@ LAYERS = """
     outputs
     annotations
     winrate lengthcontrol
-    controls leaderboard
+    controls leaderboard pairing
     ledger account pacing
     sources asking judging contact
     replies batches answers
@@ -37,7 +37,7 @@ LAYERS = """
     config
     generate runs training
     reuse selection ablation
-    pipeline tracing
+    pipeline tracing comparison
     estimate
     cli.__init__ cli.console
     cli.options cli.progress cli.main
