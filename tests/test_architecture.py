@@ -27,8 +27,9 @@ LAYERS = """
     plugins seeds store dataset buckets evaluate local progress
     outputs
     annotations
-    winrate lengthcontrol
-    controls leaderboard
+    winrate logistic
+    lengthcontrol
+    controls
     ledger account pacing
     sources asking judging contact
     replies batches answers
