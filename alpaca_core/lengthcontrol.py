@@ -9,8 +9,8 @@ regression without a free intercept predicts the preference, from 0 to 1, from
     model       1: how good the model is
 
 and the rate is the mean of its predictions with length at 0. The form ``length_controlled_v1`` needs the authors'
-``df_gamed.csv`` (dataset ``tatsu-lab/alpaca_eval``): for the difficulties, and because comparisons of models that were told
-to be long or short are fitted along, at a tenth of a row's weight and without the term for the model.
+``df_gamed.csv`` (dataset ``tatsu-lab/alpaca_eval``): for the difficulties, and because comparisons of models that were
+told to be long or short are fitted along, at a tenth of a row's weight and without the term for the model.
 Without that file there is the form ``length_controlled_minimal``: no difficulty, no other models.
 
 Each weight costs its absolute value (L1), the loss C times as much. C is the best of ten from 1e-4 to 1e4 by the log
@@ -30,7 +30,7 @@ from typing import Any
 
 from alpaca_core.annotations import Annotation
 from alpaca_core.errors import ConfigError
-from alpaca_core.logistic import fit, log_loss, sigmoid
+from alpaca_core.logistic import log_loss, path, sigmoid
 
 FULL, MINIMAL = "length_controlled_v1", "length_controlled_minimal"
 
@@ -169,11 +169,10 @@ def _fitted(rows: Rows) -> tuple[list[float], float]:
         for place, row in enumerate(reversed(rows)):
             fits[place % FOLDS != fold].append(row)
         inside, outside = _columns(fits[True]), _columns(fits[False])
-        for place, cost in enumerate(COSTS):
-            weights = fit(*inside, cost)
+        for place, weights in enumerate(path(*inside, COSTS)):
             losses[place] += log_loss(*outside, weights) / len(fits[False])
     cost = COSTS[losses.index(min(losses))]
-    return fit(*_columns(rows), cost), cost
+    return path(*_columns(rows), [cost])[0], cost
 
 
 def _columns(rows: Rows) -> tuple[list[tuple[float, ...]], list[float], list[float]]:

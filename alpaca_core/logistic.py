@@ -15,7 +15,7 @@ from operator import mul
 from random import Random
 
 TOLERANCE = 1e-4  # scikit-learn's default: the violation left, over that at zero
-SEED = 843828734  # what scikit-learn makes of random_state=123, the one that AlpacaEval gives
+RANDOM_STATE = 123  # AlpacaEval's
 _MOST_STEPS = 100
 _MOST_SWEEPS = 1000
 _MOST_HALVINGS = 20
@@ -27,12 +27,19 @@ Columns = Sequence[Sequence[float]]
 Vector = list[float]
 
 
+def path(columns: Columns, targets: Sequence[float], shares: Sequence[float], costs: Sequence[float]) -> list[Vector]:
+    """``fit`` for each of ``costs``. As in scikit-learn, each has a random order of its own, drawn in their order."""
+    seeds = _drawn(RANDOM_STATE)
+    return [fit(columns, targets, shares, cost, seed=next(seeds) % 2**31) for cost in costs]
+
+
 def fit(
     columns: Columns,
     targets: Sequence[float],
     shares: Sequence[float],
     cost: float,
     *,
+    seed: int = 0,
     tolerance: float = TOLERANCE,
 ) -> Vector:
     """One weight for each of ``columns``. ``targets`` are from 0 to 1, ``shares`` are the weights of the rows, ``cost``
@@ -42,7 +49,7 @@ def fit(
     positive, negative = sum(target > 0 for target in targets), sum(target < 1 for target in targets)
     instances = positive + negative
     tolerance *= max(min(positive, negative), 1) / instances
-    order, drawn = list(range(size)), _drawn(SEED)
+    order, drawn = list(range(size)), _drawn(seed)
     weights, z = [0.0] * size, [0.0] * len(targets)
     loss = _loss(z, targets, shares)
     at_zero, highest, inner = 0.0, math.inf, 1.0
@@ -106,7 +113,7 @@ def _descent(
     """
     change = [0.0] * len(weights)
     awake, highest = active, math.inf
-    for sweep in range(1, _MOST_SWEEPS + 1):
+    for sweeps in range(1, _MOST_SWEEPS + 1):  # noqa: B007 # it is returned
         largest = total = 0.0
         for place in range(awake):
             other = place + _below(awake - place, drawn)
@@ -134,7 +141,7 @@ def _descent(
             awake, highest = active, math.inf
         else:
             highest = largest
-    return change, sweep
+    return change, sweeps
 
 
 def _violation(weight: float, slope: float) -> float:
@@ -175,7 +182,7 @@ def _loss(z: Vector, targets: Sequence[float], shares: Sequence[float]) -> float
 
 
 def _drawn(seed: int) -> Iterator[int]:
-    """The 32-bit numbers of a Mersenne Twister seeded as C++'s ``std::mt19937`` is, which ``random.seed`` does not do."""
+    """The 32-bit numbers of a Mersenne Twister seeded as C++ and numpy do, and ``random.seed`` does not."""
     state = [seed]
     for place in range(1, 624):
         state.append((1812433253 * (state[-1] ^ state[-1] >> 30) + place) % 2**32)
