@@ -67,9 +67,9 @@ class Annotation:
 def read_annotations(path: Path) -> list[Annotation]:
     """The rows of ``path`` in their order, in either spelling; where both are there, the present one counts.
 
-    A row without ``index`` gets its place in the file, from 0. A preference of 0, as old files have it, is a draw; null,
-    NaN and -1, AlpacaEval's mark for a verdict that failed, are none. Raises ConfigError where the file cannot be read
-    or has no rows, and for every other mistake with its place and field, twenty at most.
+    A row without ``index`` gets its place in the file, from 0. A preference of 0, as old files have it, is a draw;
+    null, NaN and -1, AlpacaEval's mark for a verdict that failed, are none. Raises ConfigError where the file cannot
+    be read or has no rows, and for every other mistake with its place and field, twenty at most.
     """
     return parsed(path, _annotation, _HINT)
 

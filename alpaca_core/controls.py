@@ -27,8 +27,8 @@ def null_outputs(outputs: Iterable[ModelOutput], text: str = NULL_TEXT) -> list[
 
 
 def longer_wins(annotations: Iterable[Annotation]) -> list[Annotation]:
-    """``annotations`` as a judge would have them that sees lengths alone, in characters: the longer answer wins, answers
-    of one length are a draw. Rows without a verdict stay without."""
+    """``annotations`` as a judge would have them that sees lengths alone, in characters: the longer answer wins,
+    answers of one length are a draw. Rows without a verdict stay without."""
     return [
         row if row.preference is None else _judged(row, preference_of(_longer(row)), LENGTH_JUDGE)
         for row in annotations

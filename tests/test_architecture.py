@@ -27,9 +27,10 @@ LAYERS = """
     plugins seeds store dataset buckets evaluate local progress
     outputs
     annotations
-    winrate lengthcontrol
-    controls leaderboard pairing
-    ledger account pacing
+    winrate logistic
+    lengthcontrol
+    controls
+    ledger account pacing pairing
     sources asking judging contact
     replies batches answers
     refilter
