@@ -9,12 +9,10 @@ summary.json             scores, controls, cost
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 
 from alpaca_core.annotations import Annotation, write_annotations
 from alpaca_core.config import Config
+from alpaca_core.contenders import Contender, answers
 from alpaca_core.controls import length_bias, longer_wins, null_outputs
 from alpaca_core.errors import AlpacaError, ConfigError
 from alpaca_core.lengthcontrol import Difficulty, length_controlled
@@ -31,11 +30,10 @@ from alpaca_core.pairing import Orders, Rows, Showing, annotated, position, samp
 from alpaca_core.plugins import PluginHost
 from alpaca_core.progress import Inquiry
 from alpaca_core.protocols import Ask, Judge, Teacher
-from alpaca_core.records import Completion, Example, Preference, Price, Request
+from alpaca_core.records import Completion, Preference, Price, Request
 from alpaca_core.runs import JUDGING, LOCK, SUMMARY, judge_identity, read_summary, write_summary
 from alpaca_core.selection import account, asking, nobody
 from alpaca_core.store import Store
-from alpaca_core.training import model_path, open_model
 from alpaca_core.winrate import win_rate
 
 MODEL, REFERENCE = "model_outputs.json", "reference_outputs.json"
@@ -46,70 +44,12 @@ _MOST_REASONS = 10
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two that are compared: a file of answers, or a model that is still to give them to ``examples``."""
-
-    given: str
-    examples: tuple[Example, ...] | None
-    source: Mapping[str, Any]  # what the answers are made of; the same gives the same
-
-    @property
-    def is_file(self) -> bool:
-        return "file" in self.source
-
-
-def side(config: Config, given: str, examples: Sequence[Example] | None) -> Side:
-    """What ``given`` means: a file of answers, of which those to ``examples`` count, or a model.
-
-    Raises ConfigError for a model where there are no ``examples``.
-    """
-    rows = None if examples is None else tuple(examples)
-    asked = [(row.instruction, row.input) for row in rows or ()]
-    source: dict[str, Any] = {"tasks": _digest(json.dumps(asked).encode()) if rows is not None else None}
-    path = Path(given)
-    if path.is_file():
-        return Side(given, rows, {"file": given, "sha256": _digest(path.read_bytes())} | source)
-    if rows is None:
-        raise ConfigError(f"{given} is no file of answers, and there are no tasks to give it.", hint="Add --data FILE")
-    model = model_path(given)
-    source |= {"model": given, "max_new_tokens": config.evaluation.max_new_tokens, "files": _files(Path(model))}
-    return Side(given, rows, source)
-
-
-def answers(config: Config, host: PluginHost, side: Side) -> list[ModelOutput]:
-    """The answers of ``side``. Raises ConfigError where its file holds those of several models."""
-    if side.is_file:
-        outputs = read_outputs(Path(side.given))
-        if side.examples is not None:
-            wanted = {(row.instruction, row.input) for row in side.examples}
-            outputs = [row for row in outputs if (row.instruction, row.input) in wanted]
-        names = {row.generator for row in outputs}
-        if len(names) > 1:
-            problems = sorted(names)[:20]
-            raise ConfigError(f"{side.given} holds the answers of {len(names)} models:", problems=problems)
-        return [replace(row, generator=row.generator or Path(side.given).stem) for row in outputs]
-    settings = config.evaluation
-    model = open_model(host, model_path(side.given), batch_size=settings.batch_size)
-    rows = side.examples or ()
-    requests = [
-        Request(k, row.instruction, input=row.input, max_tokens=settings.max_new_tokens) for k, row in enumerate(rows)
-    ]
-    texts = model.complete_many(requests)
-    if hasattr(model, "aclose"):  # the next model may need the memory
-        asyncio.run(model.aclose())
-    return [
-        ModelOutput(row.instruction, text.text, generator=side.given, dataset=row.label, input=row.input)
-        for row, text in zip(rows, texts, strict=True)
-    ]
-
-
-@dataclass(frozen=True)
 class Terms:
     """What is compared, and how. ``controls`` is how many rows a null model is judged on too; ``asked`` the teacher and
     its price, where the judge asks one."""
 
-    model: Side
-    baseline: Side
+    model: Contender
+    baseline: Contender
     orders: Orders
     controls: int
     asked: tuple[Teacher, Price | None] | None
@@ -184,7 +124,7 @@ class _Work:
             on_note(f"The judge compares {len(shown):,} pairs of answers{more}.")
         part = _Part(ask, terms.asked[1] if terms.asked else None)
         preferences = await self._preferences(shown, part)
-        verdicts = annotated(self.rows, shown, preferences, self.name, time.strftime("%Y-%m-%dT%H:%M:%S"))
+        verdicts = annotated(self.rows, shown, preferences, self.name)
         write_annotations(self.folder / ANNOTATIONS, verdicts)
         self.summary |= scores(verdicts, terms.difficulty, seed)
         self.summary |= {
@@ -331,8 +271,12 @@ def _begun(
             if not side.is_file:
                 on_stage(f"answers of {side.given}")
             outputs[file] = answers(config, host, side)
-        write_outputs(folder / file, outputs[file] or ())
     baseline, model = outputs[REFERENCE] or [], outputs[MODEL] or []
+    if {row.generator for row in baseline} == {row.generator for row in model}:  # as two files of one model's
+        baseline = [replace(row, generator=terms.baseline.given) for row in baseline]
+        model = [replace(row, generator=terms.model.given) for row in model]
+    write_outputs(folder / REFERENCE, baseline)
+    write_outputs(folder / MODEL, model)
     summary |= {
         "model": model[0].generator if model else terms.model.given,
         "against": baseline[0].generator if baseline else terms.baseline.given,
@@ -353,15 +297,3 @@ def _set_aside(folder: Path) -> Path:
         if (folder / name).exists():
             os.rename(folder / name, aside / name)
     return aside
-
-
-def _files(model: Path) -> str:
-    """A word for the files of a model, which changes when it is trained again; empty for one of the hub."""
-    if not model.is_dir():
-        return ""
-    found = [(path.name, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in sorted(model.iterdir())]
-    return _digest(json.dumps(found).encode())
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]

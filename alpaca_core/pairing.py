@@ -64,7 +64,7 @@ def showings(rows: Rows, orders: Orders, seed: int) -> list[Showing]:
 
 
 def annotated(
-    rows: Rows, shown: Sequence[Showing], preferences: Sequence[Preference], annotator: str, date: str | None = None
+    rows: Rows, shown: Sequence[Showing], preferences: Sequence[Preference], annotator: str
 ) -> list[Annotation]:
     """One annotation for each of ``rows``: the mean over its orders, a draw for the same answers.
 
@@ -92,7 +92,6 @@ def annotated(
                 annotator=annotator,
                 preference=whole if texts else DRAW,
                 raw_completion=(texts[0] if len(texts) == 1 else texts) if texts else SAME,
-                date=date,
             )
         )
     return found

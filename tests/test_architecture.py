@@ -37,13 +37,13 @@ LAYERS = """
     validation
     config
     generate runs training
-    reuse selection ablation
+    reuse selection ablation contenders
     pipeline tracing comparison
     estimate
     cli.__init__ cli.console
     cli.options cli.progress cli.main
     cli.spending cli.judge
-    cli.ending cli.ablation
+    cli.ending cli.ablation cli.comparison
     COMMANDS
     __main__
 """

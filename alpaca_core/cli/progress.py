@@ -63,6 +63,9 @@ class Screen:
     def selecting(self, inquiry: Inquiry) -> None:
         self._show(inquiry_line(inquiry))
 
+    def judging(self, inquiry: Inquiry) -> None:
+        self._show(inquiry_line(inquiry, "judge", "pairs compared"))
+
     def training(self, event: TrainEvent) -> None:
         if event.kind in ("ready", "note"):
             say(f"  {event.message}")
@@ -114,9 +117,9 @@ def generation_line(progress: Progress) -> str:
     return "  ".join(parts + _outlook(progress, bool(progress.target) and progress.kept < (progress.target or 0)))
 
 
-def inquiry_line(inquiry: Inquiry) -> str:
+def inquiry_line(inquiry: Inquiry, stage: str = "select", what: str = "rows asked about") -> str:
     """``select  312/1,000 rows asked about  9.1 replies/s  $0.12 of about $0.38  0:20 left``"""
-    parts = [f"select  {inquiry.answered:,}/{inquiry.target:,} rows asked about"]
+    parts = [f"{stage}  {inquiry.answered:,}/{inquiry.target:,} {what}"]
     if inquiry.arrived and inquiry.seconds:
         parts.append(f"{inquiry.arrived / inquiry.seconds:.1f} replies/s")
     if inquiry.cost is None:
