@@ -11,13 +11,14 @@ import unicodedata
 from alpaca_core import Completion, Preference, TeacherError
 
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_LAST_WORD = re.compile(r"\w*\W*\Z")  # of an answer that was cut: it may be the beginning of another one
 _MARKS = re.compile(r"[*_`#\"'“”‘’\[\]{}<>]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # of Markdown, quotes, JSON
 _NOUN = r"(?:(?:the\s+)?(?i:answer|response|option|output|assistant|model|candidate)\s+)?"
 _WORD = r"(?P<word>(?i:tie|tied|draw|equal|neither)|[AB])"
 _LETTER = r"(?P<word>[AB])"
 # "A, B or tie" repeats the question: no verdict.
 _NO_LIST = r"(?!\s*[,/|]\s*(?:[AB]\b|(?i:or|tie)\b))(?!\s+(?i:or|and|vs)\b)"
-_ALONE = re.compile(rf"^[\s(]*{_NOUN}\(?(?P<word>[ABab]|(?i:tie|tied|draw|equal|neither))\)?[\s.!)]*$")
+_ALONE = re.compile(rf"^\(*{_NOUN}\(?(?P<word>[ABab]|(?i:tie|tied|draw|equal|neither))\)?[\s.!)]*$")
 _NAME = (
     r"(?i:(?:my|the|final|overall)\s+)*(?i:verdict|winner|choice|decision|judge?ment|result|preference|answer|"
     r"(?:better|best|preferred)(?:\s+(?:answer|response|output))?)"
@@ -45,24 +46,22 @@ def preference(answer: Completion | TeacherError) -> Preference:
 def verdict(answer: Completion) -> float | None:
     """0 for A, 1 for B, 0.5 for a tie; None where there is none that is beyond doubt.
 
-    It is looked for on the first line, alone or before a reason, and then, in the whole text, behind a word such as
-    "Verdict" or before "is better"; there all that is found has to agree.
+    It is looked for on the first line, alone or before a reason, and then in the whole text: alone on a line, behind a
+    word such as "Verdict", before "is better". All that is found, and every line that is a verdict alone, has to agree.
     """
     if answer.finish in ("refusal", "content_filter"):
         return None
     text = _plain(_THOUGHTS.sub("", answer.text)).strip()
-    line = text.partition("\n")[0].strip()
-    cut = answer.finish == "length"
-    found = _ALONE.match(line) or _LINE.match(line)
-    if found is not None:
-        return None if cut and found.end() >= len(text) else _value(found)
-    matches = [*_NAMED.finditer(text), *_BETTER.finditer(text)]
-    values = {_value(match) for match in matches if not (cut and match.end() >= len(text))}
+    if answer.finish == "length":
+        text = _LAST_WORD.sub("", text)
+    lines = [line.strip() for line in text.splitlines()] or [""]
+    matches = [match for line in lines if (match := _ALONE.match(line))]
+    if first := _LINE.match(lines[0]):
+        matches.append(first)
+    else:
+        matches += [*_NAMED.finditer(text), *_BETTER.finditer(text)]
+    values = {_VALUES.get(match["word"].upper(), 0.5) for match in matches}
     return values.pop() if len(values) == 1 else None
-
-
-def _value(found: re.Match[str]) -> float:
-    return _VALUES.get(found["word"].upper(), 0.5)
 
 
 def _plain(text: str) -> str:
