@@ -29,7 +29,7 @@ LAYERS = """
     annotations
     winrate logistic
     lengthcontrol
-    controls
+    controls leaderboard annotators
     ledger account pacing
     sources asking judging contact
     replies batches answers
