@@ -3,6 +3,7 @@
 These names are the public API: what a plugin may import.
 """
 
+from alpaca_core.annotators import Annotator, read_annotators
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped, TeacherError
 from alpaca_core.hookspecs import hookimpl
 from alpaca_core.markers import no_input
@@ -48,6 +49,7 @@ from alpaca_core.tokens import unicode_tokens
 
 __all__ = [
     "AlpacaError",
+    "Annotator",
     "Ask",
     "BatchStatus",
     "BatchTeacher",
@@ -93,5 +95,6 @@ __all__ = [
     "Verdict",
     "hookimpl",
     "no_input",
+    "read_annotators",
     "unicode_tokens",
 ]

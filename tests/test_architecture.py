@@ -18,7 +18,7 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # is a command.
 LAYERS = """
     records errors tokens markers settings schema yields signals
-    specs protocols steplog
+    specs protocols steplog annotators
     hookspecs
     __init__
     jsonfiles entries csvfiles datafolders locks
@@ -29,7 +29,7 @@ LAYERS = """
     annotations
     winrate logistic
     lengthcontrol
-    controls
+    controls leaderboard
     ledger account pacing pairing
     sources asking judging contact
     replies batches answers

@@ -38,9 +38,9 @@ _VALUES = {"A": 0.0, "B": 1.0}
 def preference(answer: Completion | TeacherError) -> Preference:
     """What ``answer`` says of its pair, with the text; where it says nothing beyond doubt, why."""
     if isinstance(answer, TeacherError):
-        return Preference(None, f"not judged, {answer.kind}: {answer.message}")
+        return Preference(None, why(answer))
     value = verdict(answer)
-    return Preference(value, "" if value is not None else _why(answer), answer.text)
+    return Preference(value, "" if value is not None else why(answer), answer.text)
 
 
 def verdict(answer: Completion) -> float | None:
@@ -69,8 +69,10 @@ def _plain(text: str) -> str:
     return _MARKS.sub("", unicodedata.normalize("NFKC", text))
 
 
-def _why(answer: Completion) -> str:
+def why(answer: Completion | TeacherError) -> str:
     """Why there is no verdict in ``answer``."""
+    if isinstance(answer, TeacherError):
+        return f"not judged, {answer.kind}: {answer.message}"
     if answer.finish in ("refusal", "content_filter"):
         return "the judge refused" if answer.finish == "refusal" else "withheld by a content filter"
     if answer.finish == "length":
