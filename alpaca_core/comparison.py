@@ -11,36 +11,34 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from alpaca_core.annotations import Annotation, write_annotations
+from alpaca_core.annotations import write_annotations
 from alpaca_core.config import Config
 from alpaca_core.contenders import Contender, answers
-from alpaca_core.controls import length_bias, longer_wins, null_outputs
+from alpaca_core.controls import null_outputs
 from alpaca_core.errors import AlpacaError, ConfigError
-from alpaca_core.lengthcontrol import Difficulty, length_controlled
+from alpaca_core.leaderboard import write_leaderboard
+from alpaca_core.lengthcontrol import Difficulty
 from alpaca_core.locks import take_lock
-from alpaca_core.outputs import ModelOutput, paired, read_outputs, write_outputs
+from alpaca_core.outputs import paired, read_outputs, write_outputs
 from alpaca_core.pairing import Orders, Rows, Showing, annotated, position, sample, showings
 from alpaca_core.plugins import PluginHost
 from alpaca_core.progress import Inquiry
 from alpaca_core.protocols import Ask, Judge, Teacher
 from alpaca_core.records import Completion, Preference, Price, Request
 from alpaca_core.runs import JUDGING, LOCK, SUMMARY, judge_identity, read_summary, write_summary
+from alpaca_core.scoring import reasons, scores, share
 from alpaca_core.selection import account, asking, nobody
 from alpaca_core.store import Store
-from alpaca_core.winrate import win_rate
 
 MODEL, REFERENCE = "model_outputs.json", "reference_outputs.json"
 ANNOTATIONS, LEADERBOARD = "annotations.json", "leaderboard.csv"
 RESULTS = (MODEL, REFERENCE, ANNOTATIONS, LEADERBOARD, SUMMARY)
-CONTROLS = 50  # rows on which the null model is judged
-_MOST_REASONS = 10
 
 
 @dataclass(frozen=True)
@@ -75,87 +73,94 @@ def compare(
     """
     assert config.judge is not None
     judge: Judge = config.judge.build()
-    with _opened(folder):
-        summary, (baseline, model) = _begun(config, host, terms, folder, on_stage, on_note)
-        rows = paired(baseline, model)
-        work = _Work(config, judge, terms, folder, rows, summary)
+    with _opened(folder), ExitStack() as stack:
+        summary, rows = _begun(config, host, terms, folder, on_stage, on_note)
+        journal = stack.enter_context(closing(Store(folder / JUDGING))) if terms.asked else None
+        work = _Work(config, judge, terms, folder, rows, summary, journal)
         on_stage("judge")
-        if terms.asked is None:
-            asyncio.run(work.all(nobody, lambda: {}, on_note))
-            return summary
-        journal = Store(folder / JUDGING)
+        on_note(work.outlook())
+
+        async def at_work() -> None:
+            if journal is None or terms.asked is None:
+                return await work.judge(nobody)
+            async with asking(journal, config, *terms.asked, on_progress=on_progress, on_note=on_note) as answers:
+                await work.judge(answers.ask)
+
         started = time.monotonic()
         try:
-
-            async def ask_all() -> None:
-                teacher, price = terms.asked or (None, None)
-                assert teacher is not None
-                told = {"on_progress": on_progress, "on_note": on_note}
-                async with asking(journal, config, teacher, price, **told) as answers:
-                    await work.all(answers.ask, lambda: account(journal), on_note)
-
-            asyncio.run(ask_all())
+            asyncio.run(at_work())
         finally:
-            journal.set("seconds", str(float(journal.get("seconds") or 0) + time.monotonic() - started))
-            journal.close()
+            if journal is not None:
+                journal.set("seconds", str(float(journal.get("seconds") or 0) + time.monotonic() - started))
         return summary
 
 
 class _Work:
-    """The judging of one comparison, part by part; each is written as soon as it is there."""
+    """The judging of one comparison. What is there is written before more is asked."""
 
     def __init__(
-        self, config: Config, judge: Judge, terms: Terms, folder: Path, rows: Rows, summary: dict[str, Any]
+        self,
+        config: Config,
+        judge: Judge,
+        terms: Terms,
+        folder: Path,
+        rows: Rows,
+        summary: dict[str, Any],
+        journal: Store | None,
     ) -> None:
         assert config.judge is not None
-        self.config, self.judge, self.terms, self.folder, self.rows = config, judge, terms, folder, rows
-        self.name, self.summary = config.judge.name, summary
+        self.folder, self.summary, self.journal = folder, summary, journal
+        self.seed, self.difficulty = config.seed, terms.difficulty
+        self.name, self.price = config.judge.name, terms.asked[1] if terms.asked else None
+        self.rows, self._judge = rows, judge
+        self.drawn = sample(rows, terms.controls, config.seed)
+        bases = [rows[place][0] for place in self.drawn]
+        self.nothing = list(zip(bases, null_outputs(bases), strict=True))
+        self.shown = showings(rows, terms.orders, config.seed)
+        self.shown_nothing = showings(self.nothing, terms.orders, config.seed)
 
-    async def all(self, ask: Ask, spent: Callable[[], dict[str, Any]], on_note: Callable[[str], None]) -> None:
-        """Judge the rows, then the null model on some of them; ``spent`` is the account so far."""
-        terms, seed = self.terms, self.config.seed
-        shown = showings(self.rows, terms.orders, seed)
-        drawn = sample(self.rows, terms.controls, seed)
-        nothing = null_outputs([self.rows[place][0] for place in drawn])
-        control = [(self.rows[place][0], null) for place, null in zip(drawn, nothing, strict=True)]
-        control_shown = showings(control, terms.orders, seed)
-        if terms.asked is not None:
-            more = f", and {len(control_shown):,} with a null model's (--controls)" if control_shown else ""
-            on_note(f"The judge compares {len(shown):,} pairs of answers{more}.")
-        part = _Part(ask, terms.asked[1] if terms.asked else None)
-        preferences = await self._preferences(shown, part)
-        verdicts = annotated(self.rows, shown, preferences, self.name)
+    def outlook(self) -> str:
+        """What will be compared."""
+        more = f", and {len(self.shown_nothing):,} with a null model's (--controls)" if self.nothing else ""
+        return f"The judge compares {len(self.shown):,} pairs of answers{more}."
+
+    async def judge(self, ask: Ask) -> None:
+        """Judge the rows, then the null model on some of them."""
+        part = _Part(ask, self.price)
+        preferences = await self._preferences(self.shown, part)
+        verdicts = annotated(self.rows, self.shown, preferences, self.name)
         write_annotations(self.folder / ANNOTATIONS, verdicts)
-        self.summary |= scores(verdicts, terms.difficulty, seed)
-        self.summary |= {
-            "same_answers": len(self.rows) - len({showing.row for showing in shown}),
-            "no_verdict": dict(_reasons(preferences)),
-            "position": position(shown, preferences).as_dict(),
-            "questions": part.as_dict(),
-            "asked": spent(),
-        }
-        self.summary["controls"].pop("null_model", None)
-        write_summary(self.folder, self.summary)
-        if control:
-            part = _Part(ask, part.price)
-            preferences = await self._preferences(control_shown, part)
-            null = annotated(control, control_shown, preferences, self.name)
-            self.summary["controls"]["null_model"] = {
-                **_share(null, seed),
-                "model_on_these_rows": _share([verdicts[place] for place in drawn], seed)["win_rate"],
-                "questions": part.as_dict(),
-            }
-        self.summary |= {"asked": spent(), "status": "done"}
+        found, line = scores(verdicts, self.difficulty, self.seed)
+        write_leaderboard(self.folder / LEADERBOARD, [line])
+        self._write(
+            "unfinished",
+            **found,
+            same_answers=len(self.rows) - len({showing.row for showing in self.shown}),
+            no_verdict=reasons(preferences),
+            position=position(self.shown, preferences).as_dict(),
+            questions=part.as_dict(),
+        )
+        if self.nothing:
+            part = _Part(ask, self.price)
+            preferences = await self._preferences(self.shown_nothing, part)
+            null = share(annotated(self.nothing, self.shown_nothing, preferences, self.name), self.seed)
+            model = share([verdicts[place] for place in self.drawn], self.seed)
+            null |= {"model_on_these_rows": model["win_rate"], "questions": part.as_dict()}
+            self.summary["controls"]["null_model"] = null
+        self._write("done")
+
+    def _write(self, status: str, **parts: Any) -> None:
+        asked = account(self.journal) if self.journal is not None else {}
+        self.summary.update(parts, asked=asked, status=status)
         write_summary(self.folder, self.summary)
 
     async def _preferences(self, shown: Sequence[Showing], ask: Ask) -> list[Preference]:
         """What the judge says of ``shown``. Raises AlpacaError when it fails."""
         try:
-            found = list(await self.judge.compare([showing.pair for showing in shown], ask))
+            found = list(await self._judge.compare([showing.pair for showing in shown], ask))
             if len(found) != len(shown):
                 raise ValueError(f"it gave {len(found):,} preferences on {len(shown):,} pairs")
-            wrong = [one.b for one in found if one.b is not None and not 0 <= one.b <= 1]
-            if wrong:
+            if wrong := [one.b for one in found if one.b is not None and not 0 <= one.b <= 1]:
                 raise ValueError(f"it gave the preference {wrong[0]!r}, which is not from 0 to 1")
             return found
         except AlpacaError:
@@ -187,41 +192,6 @@ class _Part:
         return {"asked": self.asked, "failed": self.failed, "cost_usd": round(self.cost, 8) if self.price else None}
 
 
-def scores(verdicts: Sequence[Annotation], difficulty: Difficulty | None, seed: int) -> dict[str, Any]:
-    """The part of the summary that follows from the verdicts alone. Raises ConfigError where there is none."""
-    lengths = longer_wins(verdicts)
-    try:
-        controlled: dict[str, Any] | None = length_controlled(verdicts, difficulty).as_dict()
-    except ConfigError:
-        if difficulty is not None:
-            raise
-        controlled = None  # fewer than five verdicts
-    return {
-        "rows": len(verdicts),
-        **win_rate(verdicts, seed=seed).as_dict(),
-        "length_controlled": controlled,
-        "controls": {
-            "length_only": {"win_rate": win_rate(lengths, seed=seed).win_rate, **asdict(length_bias(verdicts))},
-        },
-    }
-
-
-def _share(verdicts: Sequence[Annotation], seed: int) -> dict[str, Any]:
-    """The win rate of a part of the rows, if any has a verdict."""
-    judged = [row for row in verdicts if row.preference is not None]
-    rate = win_rate(judged, seed=seed) if judged else None
-    return {
-        "rows": len(verdicts),
-        "judged": len(judged),
-        **{name: getattr(rate, name, None) for name in ("win_rate", "low", "high")},
-    }
-
-
-def _reasons(preferences: Sequence[Preference]) -> list[tuple[str, int]]:
-    """Why there was no verdict, the commonest reasons first."""
-    return Counter(one.reason or "no reason given" for one in preferences if one.b is None).most_common(_MOST_REASONS)
-
-
 # ── the folder ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -244,9 +214,8 @@ def _begun(
     folder: Path,
     on_stage: Callable[[str], None],
     on_note: Callable[[str], None],
-) -> tuple[dict[str, Any], tuple[list[ModelOutput], list[ModelOutput]]]:
-    """The summary to go on with, and the answers of baseline and model: those in the folder, where they are of the
-    same, and new ones otherwise."""
+) -> tuple[dict[str, Any], Rows]:
+    """The summary to go on with, and the rows to judge. Answers that the folder has of the same models are taken."""
     sides = {REFERENCE: terms.baseline, MODEL: terms.model}
     identity = {
         **{file: dict(side.source) for file, side in sides.items()},
@@ -284,7 +253,7 @@ def _begun(
         "orders": terms.orders,
         "seed": config.seed,
     }
-    return summary, (baseline, model)
+    return summary, paired(baseline, model)
 
 
 def _set_aside(folder: Path) -> Path:

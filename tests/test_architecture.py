@@ -30,7 +30,7 @@ LAYERS = """
     winrate logistic
     lengthcontrol
     controls leaderboard
-    ledger account pacing pairing
+    ledger account pacing pairing scoring
     sources asking judging contact
     replies batches answers
     refilter
