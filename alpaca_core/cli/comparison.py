@@ -59,7 +59,7 @@ def compare(ctx: click.Context, model: str, data: Path | None, folder: Path | No
 
     if folder is None:
         raise click.UsageError("a comparison needs a folder: --out DIR", ctx)
-    host, config = resolve(ctx, frozenset({"judge"}))
+    host, config = resolve(ctx, frozenset({"judge", "teacher"}))  # the latter as far as the judge asks one
     asks = _checked(config)
     rows = None
     if data is not None:
