@@ -29,7 +29,8 @@ LAYERS = """
     annotations
     winrate logistic
     lengthcontrol
-    controls leaderboard annotators
+    controls leaderboard annotators sheet
+    standings
     ledger account pacing
     sources asking judging contact
     replies batches answers
