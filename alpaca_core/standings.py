@@ -11,7 +11,7 @@ from alpaca_core.controls import NULL_MODEL, LengthBias, length_bias, length_tex
 from alpaca_core.errors import ConfigError
 from alpaca_core.leaderboard import Entry, entry
 from alpaca_core.lengthcontrol import Difficulty, LengthControlled, length_controlled
-from alpaca_core.winrate import WinRate, comparisons, win_rate
+from alpaca_core.winrate import WinRate, comparisons, percent, win_rate
 
 ALL = "all"
 
@@ -95,5 +95,5 @@ def _standing(
         controlled = length_controlled(rows, difficulty)
     else:
         why_not = "it takes five verdicts at least."
-    length_only = win_rate(longer_wins(rows)).win_rate
+    length_only = percent(longer_wins(rows))
     return Standing(model, baseline, judge, rate, controlled, why_not, length_only, length_bias(rows))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_winrate import swapped
-from verdicts import annotation, gamed, records, written
+from verdicts import HARD, annotation, gamed, records, written
 
 from alpaca_core.annotations import read_annotations
 from alpaca_core.errors import ConfigError
@@ -17,7 +17,6 @@ from alpaca_core.lengthcontrol import is_extreme, length_controlled, read_diffic
 from alpaca_core.logistic import _below, _drawn, fit, log_loss, path
 
 # What alpaca_eval 0.6.6 with scikit-learn 1.9.1 says of these rows: rate, standard error, C, weights.
-HARD = [{**row, "preference": float(round(row["preference"]))} for row in records()]
 SOME = records(missing=(3, 17))
 PUBLISHED = [
     ("minimal", records(), 41.83870041249152, None, 166.81005372, (-1.66262581, -0.32939842)),

@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from verdicts import annotation, records, written
+from verdicts import HARD, annotation, gamed, records, written
 
 from alpaca_core.annotations import read_annotations
+from alpaca_core.cli.main import main
 from alpaca_core.controls import NULL_MODEL, NULL_TEXT, length_bias, longer_wins, null_outputs, null_text
 from alpaca_core.errors import ConfigError
+from alpaca_core.leaderboard import read_leaderboard
 from alpaca_core.outputs import ModelOutput
 from alpaca_core.standings import entries, standings
 from alpaca_core.winrate import interval, win_rate
@@ -130,3 +132,22 @@ def test_a_leaderboard_has_one_baseline():
 def test_few_verdicts_have_a_win_rate_and_no_length_control():
     [found] = standings(rows_of([1.0, 2.0]))
     assert found.rate.win_rate == 50 and found.controlled is None and "five" in found.why_not
+
+
+def test_the_command_tells_rate_form_controls_and_what_is_missing(tmp_path, capsys):
+    file = str(written(tmp_path / "a.json", records(missing=(3, 17))))
+    assert main(["winrate", file]) == 0
+    minimal = capsys.readouterr()
+    assert "length-controlled, minimal" in minimal.out and "49.18 %" in minimal.out and "42.22 %" in minimal.out
+    assert "2 of 60 rows have no verdict" in minimal.err
+    (tmp_path / "df_gamed.csv").write_text(gamed())
+    more = ["--difficulty", str(tmp_path / "df_gamed.csv"), "--leaderboard", str(tmp_path / "board.csv")]
+    assert main(["winrate", file, *more]) == 0
+    full = capsys.readouterr()
+    assert "minimal" not in full.out and "43.92 %" in full.out
+    [line] = read_leaderboard(tmp_path / "board.csv")
+    assert line.values["length_controlled_winrate"] == pytest.approx(43.91684168822225, abs=1e-8)
+    assert main(["winrate", str(written(tmp_path / "hard.json", HARD))]) == 0
+    assert "length control moves the rate far, from 55.0 % to 25.1 %" in capsys.readouterr().err
+    assert main(["winrate", str(tmp_path / "none.json")]) == 2
+    assert "none.json cannot be read: No such file" in capsys.readouterr().err

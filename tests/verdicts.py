@@ -31,6 +31,10 @@ def records(n: int = 60, missing: Container[int] = ()) -> list[dict[str, Any]]:
     return rows
 
 
+#: ``records()`` of a judge that says which and no more.
+HARD = [{**row, "preference": float(round(row["preference"]))} for row in records()]
+
+
 def gamed(n: int = 60) -> str:
     """A file in the form of ``df_gamed.csv`` for ``records(n)``."""
     lines = ["index,model,instruction_difficulty,preference,std_delta_len,not_gamed_baseline"]
