@@ -130,6 +130,13 @@ def length_controlled(annotations: Sequence[Annotation], difficulty: Difficulty 
     return LengthControlled(mean, error, form, dict(zip(names, weights, strict=True)), cost)
 
 
+def is_extreme(rate: float, controlled: float) -> bool:
+    """Whether length control moves a win rate (both in percent) so far that AlpacaEval's package warns: by over ten
+    points, and by over a quarter of the way to 0 or to 100."""
+    low, high = min(rate * 3 / 4, rate - 10), max(rate + (100 - rate) / 4, rate + 10)
+    return not low <= controlled <= high
+
+
 def _difficulties(annotations: Sequence[Annotation], difficulty: Difficulty) -> list[tuple[float, ...]]:
     unknown = [row for row in annotations if row.index not in difficulty.of]
     if unknown:

@@ -76,6 +76,12 @@ def win_rate(annotations: Sequence[Annotation], *, seed: int = 0) -> WinRate:
     )
 
 
+def percent(annotations: Iterable[Annotation]) -> float:
+    """The ``win_rate`` of a WinRate alone: nan where no row has a verdict."""
+    scores = [row.preference - 1 for row in annotations if row.preference is not None]
+    return 100 * math.fsum(scores) / len(scores) if scores else math.nan
+
+
 def interval(
     annotations: Sequence[Annotation], *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> tuple[float, float]:

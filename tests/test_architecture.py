@@ -29,7 +29,8 @@ LAYERS = """
     annotations
     winrate logistic
     lengthcontrol
-    controls leaderboard
+    controls leaderboard sheet
+    standings
     ledger account pacing pairing scoring
     sources asking judging contact
     replies batches answers
