@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from alpaca_core.annotations import write_annotations
+from alpaca_core.annotations import Annotation, write_annotations
 from alpaca_core.config import Config
 from alpaca_core.contenders import Contender, answers
 from alpaca_core.controls import null_outputs
@@ -26,15 +26,16 @@ from alpaca_core.leaderboard import write_leaderboard
 from alpaca_core.lengthcontrol import Difficulty
 from alpaca_core.locks import take_lock
 from alpaca_core.outputs import paired, read_outputs, write_outputs
-from alpaca_core.pairing import Orders, Rows, Showing, annotated, position, sample, showings
+from alpaca_core.pairing import Orders, Rows, Showing, annotated, position, reasons, sample, showings
 from alpaca_core.plugins import PluginHost
 from alpaca_core.progress import Inquiry
 from alpaca_core.protocols import Ask, Judge, Teacher
 from alpaca_core.records import Completion, Preference, Price, Request
 from alpaca_core.runs import JUDGING, LOCK, SUMMARY, judge_identity, read_summary, write_summary
-from alpaca_core.scoring import reasons, scores, share
 from alpaca_core.selection import account, asking, nobody
+from alpaca_core.standings import entries, standings
 from alpaca_core.store import Store
+from alpaca_core.winrate import percent
 
 MODEL, REFERENCE = "model_outputs.json", "reference_outputs.json"
 ANNOTATIONS, LEADERBOARD = "annotations.json", "leaderboard.csv"
@@ -130,11 +131,13 @@ class _Work:
         preferences = await self._preferences(self.shown, part)
         verdicts = annotated(self.rows, self.shown, preferences, self.name)
         write_annotations(self.folder / ANNOTATIONS, verdicts)
-        found, line = scores(verdicts, self.difficulty, self.seed)
-        write_leaderboard(self.folder / LEADERBOARD, [line])
+        found = standings(verdicts, self.difficulty)
+        write_leaderboard(self.folder / LEADERBOARD, entries(found))
+        self.summary.pop("null_model", None)
         self._write(
             "unfinished",
-            **found,
+            **found[0].as_dict(),
+            rows=len(verdicts),
             same_answers=len(self.rows) - len({showing.row for showing in self.shown}),
             no_verdict=reasons(preferences),
             position=position(self.shown, preferences).as_dict(),
@@ -143,10 +146,14 @@ class _Work:
         if self.nothing:
             part = _Part(ask, self.price)
             preferences = await self._preferences(self.shown_nothing, part)
-            null = share(annotated(self.nothing, self.shown_nothing, preferences, self.name), self.seed)
-            model = share([verdicts[place] for place in self.drawn], self.seed)
-            null |= {"model_on_these_rows": model["win_rate"], "questions": part.as_dict()}
-            self.summary["controls"]["null_model"] = null
+            null = annotated(self.nothing, self.shown_nothing, preferences, self.name)
+            self.summary["null_model"] = {
+                "rows": len(null),
+                "win_rate": _percent(null),
+                "model_on_these_rows": _percent([verdicts[place] for place in self.drawn]),
+                "no_verdict": sum(row.preference is None for row in null),
+                "questions": part.as_dict(),
+            }
         self._write("done")
 
     def _write(self, status: str, **parts: Any) -> None:
@@ -190,6 +197,11 @@ class _Part:
 
     def as_dict(self) -> dict[str, Any]:
         return {"asked": self.asked, "failed": self.failed, "cost_usd": round(self.cost, 8) if self.price else None}
+
+
+def _percent(verdicts: Sequence[Annotation]) -> float | None:
+    """The win rate, where there is a verdict."""
+    return percent(verdicts) if any(row.preference is not None for row in verdicts) else None
 
 
 # ── the folder ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -247,9 +259,6 @@ def _begun(
     write_outputs(folder / REFERENCE, baseline)
     write_outputs(folder / MODEL, model)
     summary |= {
-        "model": model[0].generator if model else terms.model.given,
-        "against": baseline[0].generator if baseline else terms.baseline.given,
-        "judge": config.judge.name if config.judge else "",
         "orders": terms.orders,
         "seed": config.seed,
     }

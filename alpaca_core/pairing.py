@@ -7,7 +7,7 @@ model's answer comes first is drawn for each row, or each row is shown in both o
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -20,6 +20,7 @@ Orders = Literal["random", "both"]
 Rows = Sequence[tuple[ModelOutput, ModelOutput]]  # the baseline's answer and the model's, to the same instruction
 
 SAME = "the same answer"
+_MOST_REASONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,12 @@ def position(shown: Sequence[Showing], preferences: Sequence[Preference]) -> Pos
         both=len(both),
         disagreed=sum(min(scores) < 0.5 < max(scores) for scores in both),
     )
+
+
+def reasons(preferences: Sequence[Preference]) -> dict[str, int]:
+    """Why there was no verdict, the commonest reasons first, with the number of pairs."""
+    found = Counter(one.reason or "no reason given" for one in preferences if one.b is None)
+    return dict(found.most_common(_MOST_REASONS))
 
 
 def sample(rows: Rows, n: int, seed: int) -> list[int]:

@@ -31,7 +31,7 @@ LAYERS = """
     lengthcontrol
     controls leaderboard sheet
     standings
-    ledger account pacing pairing scoring
+    ledger account pacing pairing
     sources asking judging contact
     replies batches answers
     refilter

@@ -108,7 +108,7 @@ def test_the_win_rate_is_that_of_the_verdicts_whatever_the_order_faults_and_conc
     )
     assert made["win_rate"] == pytest.approx(expected())
     assert (made["status"], made["rows"], made["n_missing"], made["same_answers"]) == ("done", N, 0, same())
-    assert (made["model"], made["against"]) == ("new", "base")
+    assert (made["model"], made["baseline"]) == ("new", "base")
     assert made["position"]["disagreed"] == 0
     assert made["n_wins"] + made["n_wins_base"] + made["n_draws"] == N
     assert made["low"] < made["win_rate"] < made["high"]
@@ -146,8 +146,8 @@ def test_a_null_model_does_not_beat_the_baseline_and_its_price_is_told(provider,
     (folder / "base.json").write_text(json.dumps(pleasing))
     server = provider()
     made = compare(server, *PRICE, "--controls", "15", "--orders", "both")
-    null = made["controls"]["null_model"]
-    assert (null["rows"], null["judged"], null["win_rate"]) == (15, 15, 0)
+    null = made["null_model"]
+    assert (null["rows"], null["no_verdict"], null["win_rate"]) == (15, 0, 0)
     assert null["model_on_these_rows"] > 0
     assert null["questions"]["asked"] == 30 and made["questions"]["asked"] == 2 * N
     whole = made["questions"]["cost_usd"] + null["questions"]["cost_usd"]
@@ -157,11 +157,11 @@ def test_a_null_model_does_not_beat_the_baseline_and_its_price_is_told(provider,
 
 def test_a_judge_that_looks_at_length_alone_is_told_from_one_that_does_not(provider, compare):
     made = compare(provider(), "--controls", "0")
-    only = made["controls"]["length_only"]
+    only = made["length_only"]
     by_length = compare(None, "--out", "lengths", judge="length")
     assert only["win_rate"] == pytest.approx(by_length["win_rate"])
-    assert by_length["controls"]["length_only"]["longer"] == 100 and only["longer"] is not None
-    assert by_length["asked"] == {} and by_length["controls"]["null_model"]["win_rate"] > 50
+    assert by_length["length_only"]["chose_longer"] == 100 and only["chose_longer"] is not None
+    assert by_length["asked"] == {} and by_length["null_model"]["win_rate"] > 50
 
 
 def test_data_chooses_the_rows_and_its_own_outputs_may_be_the_other_side(provider, compare, folder):
@@ -211,7 +211,7 @@ def test_the_verdicts_are_there_when_the_budget_ends_in_the_control(provider, co
     compare(provider(), *PRICE, "--budget", str(whole + 0.012), "--controls", str(N), code=4)
     left = json.loads((folder / "versus" / "summary.json").read_text())
     assert (left["status"], left["win_rate"]) == ("unfinished", pytest.approx(expected()))
-    assert "null_model" not in left["controls"] and left["asked"]["cost_usd"] <= whole + 0.012
+    assert "null_model" not in left and left["asked"]["cost_usd"] <= whole + 0.012
     assert results(folder)["annotations.json"] == (folder / "first" / "annotations.json").read_bytes()
 
 
@@ -309,7 +309,7 @@ def test_a_model_answers_once_and_its_answers_are_used_again(folder, capsys):
     made = json.loads(capsys.readouterr().out)
     file = folder / "versus" / "model_outputs.json"
     outputs = json.loads(file.read_text())
-    assert (made["against"], made["model"], made["rows"]) == ("data", str(model), 6)
+    assert (made["baseline"], made["model"], made["rows"]) == ("data", str(model), 6)
     assert all(row["output"] and row["input"] for row in outputs) and len(outputs) == 6
     file.write_text(json.dumps([row | {"output": "as it was left"} for row in outputs]))
     assert main(command) == 0

@@ -103,37 +103,40 @@ def show_comparison(made: Mapping[str, Any]) -> None:
     """The win rate, how sure it is, and what speaks against it."""
     from alpaca_core.cli.progress import dollars
     from alpaca_core.controls import LengthBias, length_text, null_text
+    from alpaca_core.lengthcontrol import is_extreme
 
-    out(f"{made['model']} against {made['against']}, judged by {made['judge']}")
+    out(f"{made['model']} against {made['baseline']}, judged by {made['judge']}")
     out(f"win rate  {made['win_rate']:.1f} %  ({made['low']:.1f} to {made['high']:.1f} at 95 %, bootstrap)")
     controlled = made["length_controlled"]
     if controlled is None:
         out("          not length-controlled: that takes five verdicts at least")
     else:
         out(f"          {controlled['win_rate']:.1f} %  length-controlled ({controlled['form']})")
+        if is_extreme(made["win_rate"], controlled["win_rate"]):
+            out("          Length control moves the rate far: few pairs are of like length. Do not lean on it.")
     wins = f"{made['n_wins']:,} won, {made['n_wins_base']:,} lost, {made['n_draws']:,} tied"
     same = f" ({made['same_answers']:,} with the same answer)" if made["same_answers"] else ""
     out(f"rows      {made['rows']:,}: {wins}{same}, {made['n_missing']:,} without a verdict")
     for reason, count in made["no_verdict"].items():
         out(f"          {count:>7,} pairs without a verdict: {reason}")
-    out(f"length    {made['avg_length']:,.0f} characters on average, {made['against']} {made['avg_length_base']:,.0f}")
+    out(f"length    {made['avg_length']:,.0f} characters on average, {made['baseline']} {made['avg_length_base']:,.0f}")
     out(f"order     {_position(made['position'])}")
-    only = made["controls"]["length_only"]
-    bias = LengthBias(only["longer"], only["n"])
+    only = made["length_only"]
+    bias = LengthBias(only["chose_longer"], only["n"])
     out(f"controls  {length_text(made['win_rate'], only['win_rate'], bias)}")
-    null = made["controls"].get("null_model")
-    if null is not None and null["win_rate"] is not None:
+    null = made.get("null_model", {})
+    if null.get("win_rate") is not None:
         out(f"          {null_text(null['win_rate'], made['judge'])}")
         there = null["model_on_these_rows"]
-        if there is not None:
-            out(f"          {null['judged']:,} rows; the model itself wins {there:.1f} % of them.")
+        beside = "" if there is None else f"; the model itself wins {there:.1f} % of them"
+        out(f"          That was on {null['rows'] - null['no_verdict']:,} rows{beside}.")
     asked = made["asked"]
     if asked.get("attempts"):
         cost = "the price is unknown" if asked["cost_usd"] is None else dollars(asked["cost_usd"])
         failed = f", {asked['failed']:,} requests failed" if asked["failed"] else ""
         tokens = f"{asked['prompt_tokens']:,} tokens in, {asked['completion_tokens']:,} out"
         out(f"asked     {asked['replies']:,} answers{failed}, {tokens}: {cost}")
-        if null is not None and null["questions"]["cost_usd"] is not None:
+        if null and null["questions"]["cost_usd"] is not None:
             out(f"          {dollars(null['questions']['cost_usd'])} of it for the null model")
 
 
