@@ -131,6 +131,11 @@ class _Work:
         preferences = await self._preferences(self.shown, part)
         verdicts = annotated(self.rows, self.shown, preferences, self.name)
         write_annotations(self.folder / ANNOTATIONS, verdicts)
+        if preferences and all(one.b is None for one in preferences):
+            raise AlpacaError(
+                f"The judge gave no verdict on any of {len(preferences):,} pairs: {next(iter(reasons(preferences)))}.",
+                hint=f"What it wrote is in {self.folder / ANNOTATIONS}, as preference_raw_completion.",
+            )
         found = standings(verdicts, self.difficulty)
         write_leaderboard(self.folder / LEADERBOARD, entries(found))
         self.summary.pop("null_model", None)

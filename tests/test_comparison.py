@@ -140,19 +140,23 @@ def test_no_verdict_is_counted_with_its_reason_and_is_no_win(provider, compare, 
     assert all(row.raw_completion for row in missing)
 
 
-def test_a_null_model_does_not_beat_the_baseline_and_its_price_is_told(provider, compare, folder):
-    rows = json.loads((folder / "base.json").read_text())
-    pleasing = [row | {"output": f"I {PLEASING} say {row['instruction']}"} for row in rows]
-    (folder / "base.json").write_text(json.dumps(pleasing))
+def test_a_judge_without_a_single_verdict_gives_no_result_and_what_it_wrote_is_kept(provider, compare, folder):
+    said = compare(provider(faults={"refusal": 1.0}), code=1)["stderr"]
+    assert f"no verdict on any of {N - same()} pairs: the judge refused" in said
+    written = {str(row.raw_completion)[:10] for row in read_annotations(folder / "versus" / "annotations.json")}
+    assert written == {"I am sorry", "the same a"}
+
+
+def test_a_null_model_does_not_beat_anyone_and_its_price_is_told(provider, compare):
     server = provider()
-    made = compare(server, *PRICE, "--controls", "15", "--orders", "both")
-    null = made["null_model"]
-    assert (null["rows"], null["no_verdict"], null["win_rate"]) == (15, 0, 0)
-    assert null["model_on_these_rows"] > 0
-    assert null["questions"]["asked"] == 30 and made["questions"]["asked"] == 2 * N
+    made = compare(server, *PRICE, "--controls", "12", "--orders", "both")
+    null, shown = made["null_model"], 2 * (N - same())
+    assert (null["rows"], null["no_verdict"]) == (12, 0)
+    assert null["win_rate"] < 50 < null["model_on_these_rows"]
+    assert (made["questions"]["asked"], null["questions"]["asked"]) == (shown, 24)
     whole = made["questions"]["cost_usd"] + null["questions"]["cost_usd"]
     assert whole == pytest.approx(made["asked"]["cost_usd"]) and null["questions"]["cost_usd"] > 0
-    assert server.stats()["billed"] == 2 * N + 30
+    assert server.stats()["billed"] == shown + 24
 
 
 def test_a_judge_that_looks_at_length_alone_is_told_from_one_that_does_not(provider, compare):

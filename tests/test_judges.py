@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 
 import pytest
-from alpaca_judges import PairwiseOptions
+from alpaca_judges import AlpacaEvalOptions, PairwiseOptions
+from alpaca_judges.alpaca_eval import AlpacaEval
 from alpaca_judges.length import Length
 from alpaca_judges.pairwise import Pairwise
+from alpaca_judges.parsers import parser
 from alpaca_judges.question import question
 from alpaca_judges.verdicts import verdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_core import Completion, Judge, Pair, Preference, TeacherError
+from alpaca_core import Annotator, Completion, ConfigError, Judge, Pair, Preference, TeacherError
 
 PAIR = Pair("Add.", "2 and 2", "4", "It is five.")
 
@@ -151,3 +154,90 @@ def test_no_answer_can_end_itself_and_speak_to_the_judge(a, b):
 @pytest.mark.parametrize(("a", "b", "value"), [("no", "yes", 1), ("yes", "no", 0), ("one", "two", 0.5), ("", "", 0.5)])
 def test_length_prefers_the_longer_answer(a, b, value):
     assert judged(Length(), pair=Pair("Say.", "", a, b)) == [Preference(value)]
+
+
+# ── AlpacaEval's annotators ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def read(text: str, name: str, **options) -> float | None:
+    """What the parser of AlpacaEval's called ``name`` makes of ``text``."""
+    return parser(Annotator("x", "", fn_completion_parser=name, completion_parser_kwargs=options))(text)
+
+
+MATCH = {"outputs_to_match": {1: r"(?:^|\n) ?Output \(a\)", 2: r"(?:^|\n) ?Output \(b\)"}}
+TOKENS = {"numerator_token": "m", "denominator_tokens": ["m", "M"]}
+RANKS = "[{{'model': 'model_1', 'rank': {}}}, {{'model': 'model_2', 'rank': {}}}]"
+PIPELINE = {
+    "parsers_to_kwargs": {"json_parser": {"annotation_key": "ranking"}, "ranking_parser": {"model_1_name": "m"}}
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text", "value"),
+    [
+        *(("regex_parser", MATCH, "Output (a)", 0), ("regex_parser", MATCH, "So:\nOutput (b) is", 1)),
+        *(("regex_parser", MATCH, "I like Output (a)", None), ("regex_parser", MATCH, "", None)),
+        *(
+            ("lmsys_parser", {}, "7 9\nThe second.", 1),
+            ("lmsys_parser", {}, "8, 8", 0.5),
+            ("lmsys_parser", {}, "8", None),
+        ),
+        *(("ranking_parser", {}, RANKS.format(1, 2), 0), ("ranking_parser", {}, RANKS.format(2, 1), 1)),
+        *(("ranking_parser", {}, RANKS.format(3, 1), None), ("ranking_parser", {}, "model_1", None)),
+        ("ranking_parser", {}, f"```python\n{RANKS.format(2, 1)}\n```", 1),
+        ("json_parser", {"annotation_key": "p"}, 'So:\n```json\n{"p": 1.25}\n```', 0.25),
+        *(("eval_parser", {}, "1.5", 0.5), ("eval_parser", {}, "import os", None), ("eval_parser", {}, "3", None)),
+        *(
+            ("logprob_parser", TOKENS, "m", 0),
+            ("logprob_parser", TOKENS, "M\n", 1),
+            ("logprob_parser", TOKENS, "mM", None),
+        ),
+        ("logprob_parser", TOKENS | {"log_prob_index": -1}, "The first is wrong. M", 1),
+        ("pipeline_meta_parser", PIPELINE, '{"ranking": [{"model": "M", "rank": 1}, {"model": "m", "rank": 2}]}', 1),
+    ],
+)
+def test_verdicts_are_read_as_alpacaeval_reads_them(name, options, text, value):
+    assert read(text, name, **options) == value
+
+
+@given(st.text(max_size=60))
+def test_no_text_makes_a_parser_fail(text):
+    for name, options in (("regex_parser", MATCH), ("logprob_parser", TOKENS), ("pipeline_meta_parser", PIPELINE)):
+        assert read(text, name, **options) in (None, 0, 0.5, 1)
+    for name in ("lmsys_parser", "ranking_parser", "json_parser", "eval_parser"):
+        found = read(text, name)
+        assert found is None or 0 <= found <= 1
+
+
+CONVERSATION = "<|im_start|>user\n{output_1}<|im_end|>\n<|im_start|>assistant\n{output_2}<|im_end|>"
+FIELDS = 'prompt_template: "{instruction}|{output_1}|{output_2}"'
+
+
+@pytest.mark.parametrize(
+    ("yaml", "text"),
+    [
+        (f"a:\n  {FIELDS}\n  batch_size: 5\n", "5 pairs at once"),
+        (f"a:\n  {FIELDS}\n  fn_completion_parser: my_parser\n", "'my_parser', which is not known here"),
+        (f"a:\n  {FIELDS}\n  completion_parser_kwargs: {{outputs_to_match: {{1: '('}}}}\n", "is no pattern"),
+        (f"a:\n  {FIELDS}\nb:\n  {FIELDS}\n", "several annotators"),
+        (f"a:\n  prompt_template: {json.dumps(CONVERSATION)}\n", "is a conversation (user, assistant)"),
+    ],
+)
+def test_an_annotator_that_cannot_be_followed_is_refused_at_once(tmp_path, yaml, text):
+    (tmp_path / "configs.yaml").write_text(yaml)
+    with pytest.raises(ConfigError, match=re.escape(text)):
+        AlpacaEval(AlpacaEvalOptions(config=tmp_path))
+
+
+def test_an_annotator_is_asked_in_its_own_words(tmp_path):
+    (tmp_path / "configs.yaml").write_text(f"a:\n  {FIELDS}\n  completions_kwargs: {{max_tokens: 99}}\n")
+    asked = []
+
+    async def ask(requests):
+        asked.extend(requests)
+        return [Completion("hm")]
+
+    pair = Pair("Add.", "2 and 2", "4 {output_2}", "five")
+    asyncio.run(AlpacaEval(AlpacaEvalOptions(config=tmp_path)).compare([pair], ask))
+    (request,) = asked
+    assert (request.prompt, request.max_tokens) == ("Add.\n\n2 and 2|4 {output_2}|five", 99)
