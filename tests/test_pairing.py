@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alpaca_core.outputs import ModelOutput
 from alpaca_core.pairing import annotated, position, sample, showings
 from alpaca_core.records import Preference
-from alpaca_core.winrate import win_rate
+from alpaca_core.winrate import percent, win_rate
 
 FIRST, TIE, SECOND, NONE = Preference(0.0, raw="A"), Preference(0.5), Preference(1.0), Preference(None, "hm")
 
@@ -87,7 +87,7 @@ def test_what_one_model_wins_the_other_loses(values, how):
     def rate(found, flip):
         shown = showings(found, how, 3)
         said = [Preference(1 - v if one.swapped != flip else v) for one in shown for v in [values[one.row]]]
-        return win_rate(annotated(found, shown, said, "judge")).win_rate
+        return percent(annotated(found, shown, said, "judge"))
 
     there = rows(len(values))
     assert rate(there, False) + rate([(model, base) for base, model in there], True) == pytest.approx(100)
