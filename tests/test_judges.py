@@ -18,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpaca_core import Annotator, Completion, ConfigError, Judge, Pair, Preference, TeacherError
+from alpaca_core.config import PIPELINE, load_config, to_toml
+from alpaca_core.plugins import PluginHost
 
 PAIR = Pair("Add.", "2 and 2", "4", "It is five.")
 
@@ -167,7 +169,7 @@ def read(text: str, name: str, **options) -> float | None:
 MATCH = {"outputs_to_match": {1: r"(?:^|\n) ?Output \(a\)", 2: r"(?:^|\n) ?Output \(b\)"}}
 TOKENS = {"numerator_token": "m", "denominator_tokens": ["m", "M"]}
 RANKS = "[{{'model': 'model_1', 'rank': {}}}, {{'model': 'model_2', 'rank': {}}}]"
-PIPELINE = {
+CHAINED = {
     "parsers_to_kwargs": {"json_parser": {"annotation_key": "ranking"}, "ranking_parser": {"model_1_name": "m"}}
 }
 
@@ -193,7 +195,7 @@ PIPELINE = {
             ("logprob_parser", TOKENS, "mM", None),
         ),
         ("logprob_parser", TOKENS | {"log_prob_index": -1}, "The first is wrong. M", 1),
-        ("pipeline_meta_parser", PIPELINE, '{"ranking": [{"model": "M", "rank": 1}, {"model": "m", "rank": 2}]}', 1),
+        ("pipeline_meta_parser", CHAINED, '{"ranking": [{"model": "M", "rank": 1}, {"model": "m", "rank": 2}]}', 1),
     ],
 )
 def test_verdicts_are_read_as_alpacaeval_reads_them(name, options, text, value):
@@ -202,7 +204,7 @@ def test_verdicts_are_read_as_alpacaeval_reads_them(name, options, text, value):
 
 @given(st.text(max_size=60))
 def test_no_text_makes_a_parser_fail(text):
-    for name, options in (("regex_parser", MATCH), ("logprob_parser", TOKENS), ("pipeline_meta_parser", PIPELINE)):
+    for name, options in (("regex_parser", MATCH), ("logprob_parser", TOKENS), ("pipeline_meta_parser", CHAINED)):
         assert read(text, name, **options) in (None, 0, 0.5, 1)
     for name in ("lmsys_parser", "ranking_parser", "json_parser", "eval_parser"):
         found = read(text, name)
@@ -241,3 +243,28 @@ def test_an_annotator_is_asked_in_its_own_words(tmp_path):
     asyncio.run(AlpacaEval(AlpacaEvalOptions(config=tmp_path)).compare([pair], ask))
     (request,) = asked
     assert (request.prompt, request.max_tokens) == ("Add.\n\n2 and 2|4 {output_2}|five", 99)
+
+
+# ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def configured(tmp_path, text: str, **how):
+    (tmp_path / "alpacakit.toml").write_text(text)
+    return load_config(PluginHost(only=frozenset()), folder=tmp_path, environ={}, **how)
+
+
+def test_a_configuration_names_the_judge_and_a_run_has_no_use_for_it(tmp_path):
+    text = '[judge]\nname = "pairwise"\nmax_tokens = 9\n'
+    config = configured(tmp_path, text)
+    assert (config.judge.name, config.judge.options) == ("pairwise", PairwiseOptions(9))
+    assert "[judge]" in to_toml(config)
+    assert "[judge]" not in to_toml(configured(tmp_path, text, needs=PIPELINE))
+    assert configured(tmp_path, "").judge is None
+
+
+def test_a_judge_that_asks_brings_the_teacher_and_another_does_not(tmp_path):
+    only = frozenset({"judge"})
+    assert configured(tmp_path, '[judge]\nname = "pairwise"\n', needs=only).teacher.name == "procedural"
+    assert configured(tmp_path, '[judge]\nname = "length"\n', needs=only).teacher is None
+    with pytest.raises(ConfigError, match="judge 'length' has no option 'max_tokens'"):
+        configured(tmp_path, '[judge]\nname = "length"\nmax_tokens = 9\n')
