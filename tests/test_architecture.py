@@ -17,7 +17,7 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
 # is a command.
 LAYERS = """
-    records errors tokens markers settings schema yields signals
+    records errors tokens markers settings schema yields signals amounts
     specs protocols steplog
     hookspecs
     __init__
@@ -34,6 +34,11 @@ LAYERS = """
     generate runs training
     reuse selection ablation
     pipeline tracing
+    report.__init__ report.texts report.figures report.similarity
+    report.facts report.measures
+    report.pictures
+    report.sections report.results report.provenance
+    report.files report.page
     estimate
     cli.__init__ cli.console
     cli.options cli.progress cli.main
