@@ -17,7 +17,10 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
 # is a command.
 LAYERS = """
-    records errors tokens markers settings schema yields signals amounts
+    records errors tokens markers settings schema yields signals amounts lexicon
+    imperatives png
+    diversity
+    sunburst
     specs protocols steplog
     hookspecs
     __init__

@@ -32,7 +32,7 @@ def pictures(facts: Facts, measures: Measures | None) -> dict[str, Picture]:
     """The figures that there is something to draw of, by name, in the order of the page."""
     found: dict[str, Picture | None] = {}
     if measures is not None:
-        if measures.diversity.parsed:
+        if measures.diversity.pairs or not measures.diversity.english:
             found["sunburst"] = Picture(sunburst(measures.diversity))
         for part in PARTS:
             if measures.lengths[part].words:

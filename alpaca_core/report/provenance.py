@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from alpaca_core.report.facts import Facts
-from alpaca_core.report.sections import Section, table
+from alpaca_core.report.sections import Section, pairs, table
 from alpaca_core.report.texts import inline
 
 
@@ -22,9 +22,7 @@ def provenance(facts: Facts) -> Section:
             " be used, or what was left out.</p>"
         )
         return Section("provenance", "Provenance", body)
-    rows = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in _origin(facts) if value
-    )
+    origin = pairs([(escape(name), value) for name, value in _origin(facts) if value], "facts across")
     sources = facts.summary.get("generation", {}).get("sources", ())
     taken = ""
     if sources:
@@ -44,7 +42,7 @@ def provenance(facts: Facts) -> Section:
     settings = [(inline(name, 60), inline(value, 400)) for name, value in _settings(facts.config)]
     listed = table(["setting", "value"], settings) if settings else ""
     whole = f"<details><summary>All settings, as run.toml has them</summary>{listed}</details>" if settings else ""
-    body = f'<dl class="facts across">{rows}</dl>{taken}<h3>Licence and terms</h3>{_terms(facts)}{whole}'
+    body = f'{origin}{taken}<h3>Licence and terms</h3>{_terms(facts)}{whole}'
     return Section("provenance", "Provenance", body)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from alpaca_core.amounts import clock
 from alpaca_core.report.facts import Facts
 from alpaca_core.report.pictures import FAMILIES, SERIES, Picture, families
-from alpaca_core.report.sections import Section, figure, table, texts
+from alpaca_core.report.sections import Section, figure, pairs, table, texts
 
 ANSWERS = 5  # sample answers shown
 _KNOWN = {
@@ -36,10 +36,10 @@ def training(facts: Facts, pictures: Mapping[str, Picture]) -> Section:
         ]
         if of["seconds"]:
             said.append(("speed", f"{of['tokens'] / of['seconds']:,.0f} tokens a second"))
-    listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>" for name, value in said)
+    listed = pairs([(name, escape(value)) for name, value in said], "facts across")
     caption = "Loss of each step, faint, and its running mean. Epochs end at the dashed lines."
     drawn = figure(pictures, "loss", caption)
-    body = drawn + (f'<dl class="facts across">{listed}</dl>' if listed else "")
+    body = drawn + (listed if said else "")
     return Section("training", "Training", body)
 
 

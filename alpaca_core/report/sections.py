@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from random import Random
-from typing import Any
 
 from alpaca_core.amounts import clock, dollars
+from alpaca_core.diversity import Diversity
 from alpaca_core.report.facts import Facts
 from alpaca_core.report.measures import PARTS, Measures
 from alpaca_core.report.pictures import STAGES, Picture, threshold
@@ -56,6 +56,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     head = cells("th", [escape(name) for name in headers], " scope=col")
     return f'<div class="scroll"><table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def pairs(said: Iterable[tuple[str, str]], kind: str = "facts") -> str:
+    """A list of names with their values, both HTML."""
+    return f'<dl class="{kind}">{"".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in said)}</dl>'
 
 
 def head(facts: Facts) -> str:
@@ -106,52 +111,58 @@ def _numbers(facts: Facts) -> list[tuple[str, str, str]]:
 def instructions(facts: Facts, measures: Measures, pictures: Mapping[str, Picture]) -> Section:
     """The sunburst, and how much of the dataset it speaks of."""
     found = measures.diversity
-    if not found.rows:
-        return Section("instructions", "What the instructions ask for", "")
-    whole = found.rows
-
-    def part(count: int) -> str:
-        return f"{count:,} ({count / whole:.1%})"
-
-    said = [
-        ("read as a verb with its object, or a verb alone", part(found.parsed)),
-        ("questions", part(found.questions)),
-        ("English, but no verb found", part(found.unparsed)),
-        ("not English: not analysed", part(found.other)),
-        ("different verb–object pairs", f"{found.distinct:,}"),
-        ("entropy of the pairs", f"{found.entropy:.2f} bits"),
-        ("share of the 20 commonest pairs", f"{found.top_share(20):.1%}"),
-    ]
-    facts_list = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in said)
-    objects = _objects(found)
-    more = f' class="sunburst-figure" data-objects="{escape(json.dumps(objects, ensure_ascii=True))}"'
+    objects = _objects(found) if found.english else {}
+    more = f' data-objects="{escape(json.dumps(objects))}"'
     caption = (
-        "The commonest verbs that instructions begin with, and what they are about. "
-        '<span class="hint">Choose a verb to see more of its objects.</span>'
+        "The commonest verbs of the instructions, inside, and what they are about, outside."
+        '<span class="hint"> Choose a verb to see more of it.</span>'
+        if found.english
+        else "Most instructions here are not English. They are counted by how they begin; no verbs are guessed."
     )
     drawn = figure(pictures, "sunburst", caption, more)
-    none = "" if drawn else "<p>No instruction here could be read as an English verb with its object.</p>"
+    drawn = drawn or "<p>No instruction here could be read as an English verb with its object.</p>"
     rows = [
-        (inline(verb, 40), f"{found.verbs[verb]:,}", ", ".join(f"{inline(name, 40)} {n:,}" for name, n in of[:6]))
+        (inline(verb, 40), ", ".join(f"{inline(name, 40)} {n:,}" for name, n in of[:6]), f"{found.verbs[verb]:,}")
         for verb, of in objects.items()
     ]
-    listed = table(["verb", "rows", "objects"], rows) if rows else ""
-    asked = f"<details><summary>The same as a table</summary>{listed}</details>" if listed else ""
+    listed = table(["verb", "objects", "rows"], rows, numbers=1) if rows else ""
+    asked = f"<details><summary>The figure as a table</summary>{listed}</details>" if listed else ""
     return Section(
         "instructions",
         "What the instructions ask for",
-        f'<div class="beside">{drawn}{none}<div><dl class="facts">{facts_list}</dl>{asked}</div></div>',
+        f'<div class="beside">{drawn}<div>{_counts(found)}{asked}</div></div>',
     )
 
 
-def _objects(found: Any) -> dict[str, list[tuple[str, int]]]:
-    """The commonest objects of the commonest verbs."""
+def _counts(found: Diversity) -> str:
+    """How many rows the figure speaks of, and of how many it does not."""
+
+    def part(count: int) -> str:
+        return f"{count:,} ({count / found.rows:.1%})"
+
+    said = [
+        ("a verb with its object", part(found.paired)),
+        ("a verb without a noun as object", part(found.parsed - found.paired)),
+        ("questions", part(found.questions)),
+        ("neither verb nor question found", part(found.unparsed)),
+        ("not English, and not analysed", part(found.other)),
+    ]
+    if found.pairs:
+        said += [
+            ("different pairs of verb and object", f"{found.distinct:,}"),
+            ("the 20 commonest pairs have", f"{found.top_share(20):.1%}"),
+            ("entropy of the pairs", f"{found.entropy:.2f} bits"),
+        ]
+    return pairs([(escape(name), value) for name, value in said])
+
+
+def _objects(found: Diversity) -> dict[str, list[tuple[str, int]]]:
+    """The commonest verbs that have objects, with their commonest ones."""
     by_verb: dict[str, list[tuple[str, int]]] = {}
-    ordered = sorted(found.verbs.items(), key=lambda of: (-of[1], of[0]))[:_VERBS]
-    for verb, _ in ordered:
-        pairs = [(name, count) for (of, name), count in found.pairs.items() if of == verb]
-        by_verb[verb] = sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:_OBJECTS]
-    return by_verb
+    for (verb, name), count in found.pairs.items():  # the most frequent first
+        by_verb.setdefault(verb, []).append((name, count))
+    commonest = sorted(by_verb, key=lambda verb: (-sum(count for _, count in by_verb[verb]), verb))
+    return {verb: by_verb[verb][:_OBJECTS] for verb in commonest[:_VERBS]}
 
 
 def rejections(facts: Facts, pictures: Mapping[str, Picture]) -> Section:
@@ -201,8 +212,7 @@ def likeness(facts: Facts, measures: Measures, pictures: Mapping[str, Picture]) 
         (f"above {above:g}", f"{found.share_above(above):.1%}"),
         ("the same words in the same order", f"{sum(score == 1 for score in found.nearest) / drawn_rows:.1%}"),
     ]
-    listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in said)
-    body = f'<div class="beside">{drawn}<dl class="facts">{listed}</dl></div>'
+    body = f'<div class="beside">{drawn}{pairs(said)}</div>'
     return Section("similarity", "Nearest neighbours", body)
 
 

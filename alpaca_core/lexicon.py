@@ -1,0 +1,215 @@
+"""Words that the reading of English instructions knows: a small lexicon of our own.
+
+Verbs are those that tell somebody to do something with a text, a question or a thing. A verb that is not here is
+still found where a determiner follows it ("Alphabetize the names"), so the list need not be complete.
+"""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+VERBS = _words("""
+    abbreviate abide abolish abridge absorb abstract accelerate accept access accommodate accompany accomplish account
+    achieve acknowledge acquire act activate adapt add address adhere adjust administer adopt advertise advise
+    advocate affirm aggregate aid align allocate allow alphabetize alter amend amplify analyze animate annotate
+    announce answer anticipate apologize appeal append apply appoint appraise approach approve approximate argue
+    arrange articulate ascertain ask assemble assert assess assign assist associate assume assure attach attempt
+    attend attribute audit augment authenticate author autocomplete automate average avoid award back bake balance
+    base begin bet bind blend block boil book boost borrow brainstorm break brief bring broaden browse budget build
+    bundle buy calculate calibrate call cancel capitalize caption capture care carry cast catalog catalogue categorize
+    cause celebrate challenge change characterize chart chat check choose circle cite claim clarify classify clean
+    clear click climb cluster coach code coin collaborate collate collect color combine come comment commit
+    communicate compare compile complete compose compress compute conceive concentrate conceptualize conclude condense
+    conduct configure confirm conjugate connect consider consolidate construct consult contact contextualize continue
+    contrast contribute control convert convey convince cook copy correct correlate count counter cover craft create
+    criticize critique crop cross cultivate curate customize cut date deal debate debug decide decipher declare decode
+    decompose deconstruct decorate decrease decrypt deduce deduct deduplicate defend define delete deliver demonstrate
+    denote depict deploy derive describe design detail detect determine develop devise diagnose diagram dictate
+    differentiate digitize direct disable discern discover discriminate discuss display disprove dissect distill
+    distinguish distribute divide do document double download draft draw drive drop duplicate earn edit educate
+    elaborate elevate elicit eliminate embed embody emphasize emulate enable encode encourage encrypt end engage
+    engineer enhance enlarge enlist ensure enter entertain enumerate envision establish estimate evaluate examine
+    exchange exclude execute exemplify expand explain explore export expose express extend extract extrapolate
+    fabricate facilitate factor factorize familiarize fashion fetch figure file fill filter finalize find fine-tune
+    finish fit fix flag flip focus fold follow forecast forge form format formulate foster frame fulfill gather gauge
+    generalize generate get give go grab grade graph greet group grow guess guide handle have help highlight hire
+    hypothesize identify illustrate imagine imitate implement import impose improve improvise include incorporate
+    increase increment indicate infer influence inform initialize initiate inquire insert inspect inspire install
+    instruct integrate interpret interview introduce invent investigate invite isolate itemize iterate join joke judge
+    justify keep know label launch lay lead learn leave lemmatize lengthen let leverage limit link list listen load
+    localize locate look lookup lower maintain make manage manipulate map mark market master match maximize mean
+    measure meet memorize mention merge migrate mimic minimize mix mock model modernize modify monitor morph motivate
+    move multiply name narrate navigate negate negotiate normalize note notify number obtain offer omit open operate
+    optimize orchestrate order organize outline output overcome oversee pack paint pair paraphrase parody parse
+    partition pass paste pay perform permute personalize personify persuade phrase pick pinpoint pitch place plan
+    plant play plot point polish pose post postulate practice predict prepare present preserve pretend prevent print
+    prioritize process produce program project promote prompt pronounce proofread propose prove provide publish pull
+    punctuate purchase put qualify quantify query question quote raise randomize rank rate read realize rearrange
+    reason recall recap recast recategorize receive recite reckon recognize recommend recompose reconcile reconstruct
+    record recount recover recreate rectify redact redefine redesign redo redraft reduce reevaluate refactor refer
+    refine reflect reformat reformulate reframe refute regroup reimagine reinforce reinterpret relate remember remind
+    remove rename render reorder reorganize repair repeat rephrase replace reply report represent reproduce request
+    require rescript research reserve reshape resolve respond restate restore restructure retell rethink retouch
+    retrieve return reuse reveal reverse review revise reword rewrite rhyme rotate round run sample satirize save say
+    scale scan schedule score scrape script search secure see seek segment select sell send separate sequence serve
+    set settle shape share shift shorten shorthand show shuffle sign simplify simulate sing sketch solve sort sound
+    specify speculate spell spice split spot stage standardize start state steer stem store strengthen stress
+    structure study stylize sub-divide subdivide submit substitute subtract suggest sum summarize supply support
+    suppose surprise survey swap switch syllabify symbolize synchronize synthesize tabulate tag tailor take talk teach
+    tell test think tidy tokenize touch trace track train transcribe transform translate transliterate transpose treat
+    trim troubleshoot try tune turn tweak type uncover underline understand undertake unify unscramble update upgrade
+    upload use utilize validate value vectorize verbalize verify view visit visualize vote wait walk warn watch weigh
+    win wish word work wrap write zip
+""")
+
+# Verbs with a small word that belongs to them: "come up with ideas" is about ideas. The longest match counts.
+PARTICLES = {
+    "act": ("out", "as"), "add": ("up",), "ask": ("for",), "back": ("up",), "break": ("down", "up"), "bring": ("up",),
+    "build": ("up",), "call": ("out",), "carry": ("out",), "check": ("out", "for"), "clean": ("up",),
+    "come": ("up with",), "cross": ("out",), "cut": ("down", "out"), "draw": ("up",), "elaborate": ("on", "upon"),
+    "figure": ("out",), "fill": ("in", "out", "up"), "find": ("out",), "finish": ("off",), "follow": ("up",),
+    "give": ("out", "back"), "jot": ("down",), "lay": ("out",), "leave": ("out",), "list": ("out", "down"),
+    "look": ("up", "at", "for", "into"), "make": ("up",), "map": ("out",), "mark": ("up", "down"), "narrow": ("down",),
+    "note": ("down",), "pick": ("out", "up"), "plan": ("out",), "point": ("out",), "print": ("out",), "pull": ("out",),
+    "put": ("together", "down"), "read": ("through", "out", "over"), "rule": ("out",), "search": ("for", "up"),
+    "set": ("up", "out"), "shorten": ("down",), "single": ("out",), "sort": ("out",), "spell": ("out",),
+    "split": ("up",), "sum": ("up",), "swap": ("out",), "switch": ("up", "out"), "take": ("out", "away"),
+    "think": ("of", "about", "up"), "trim": ("down",), "try": ("out",), "turn": ("around",), "weed": ("out",),
+    "work": ("out", "on"), "write": ("down", "out", "up"),
+}  # fmt: skip
+
+# Before the verb: said to be polite or to lead on.
+FILLERS = _words("""
+    please kindly now then next also additionally first firstly second secondly third finally lastly just simply
+    always furthermore moreover further hi hello hey ok okay so and but again instead afterwards therefore
+    alternatively together still once
+""")
+
+# Verbs that set the stage for the one that follows, in the same instruction or in its next sentence.
+STAGING = _words("imagine suppose pretend assume")
+# Verbs that say how to answer a question: the question stays one.
+ANSWERING = _words("answer respond reply use include keep limit choose select output consider assume")
+
+QUESTION = _words("what who whom whose which when where why how")
+AUXILIARY = _words("""
+    is are was were am do does did can could will would shall should may might must has have had isn't aren't wasn't
+    weren't don't doesn't didn't can't couldn't won't wouldn't shouldn't hasn't haven't hadn't
+""")
+PRONOUNS = _words("""
+    i you he she it we they me him her us them myself yourself himself herself itself ourselves themselves mine yours
+    hers ours theirs this that these those who whom which what whoever whatever something anything everything nothing
+    someone anyone everyone everybody somebody anybody nobody none one ones each either neither both all some any
+    another others other few many much more most several such
+""")
+# To whom: "give me a list", "tell us the answer".
+RECIPIENTS = _words("me us them him her you yourself myself someone somebody everyone")
+DETERMINERS = _words("""
+    a an the this that these those my your his her its our their some any every each all both several many few no
+    another such either neither enough various certain whichever one two three four five six seven eight nine ten
+    eleven twelve fifteen twenty fifty hundred thousand dozen
+""")
+PREPOSITIONS = _words("""
+    about above across after against along alongside amid among amongst around as at before behind below beneath
+    beside besides between beyond by despite down during except for from given in including inside into like near of
+    off on onto opposite out outside over past per regarding concerning since than through throughout till to toward
+    towards under underneath until unto unlike up upon versus via vs with within without according based such
+    depending following considering assuming using containing featuring involving
+""")
+# Where a noun phrase ends besides: relatives, conjunctions, finite verbs, and words that stand behind their noun.
+ENDS = _words("""
+    that which who whom whose when where why how whether if because so while though although unless once then is are
+    was were be been being am do does did can could will would shall should may might must has have had and or but nor
+    plus please here there below above online aloud together apart again instead also too not more less only well
+    better best correctly accordingly properly today yet alone based given called named titled entitled provided
+    mentioned listed shown described written made used needed required involved related associated found look sound
+    seem appear become sounds seems appears becomes feel using containing consisting describing explaining showing
+    including listing expressing comparing discussing asking having regarding ranging starting ending beginning
+    relating pertaining introducing featuring detailing telling reflecting depicting summarizing outlining
+    highlighting representing promoting announcing inviting encouraging addressing giving saying making going taking
+    looking trying working living wearing playing standing sitting talking according following
+""")
+# Ends of a noun phrase that are words of their own kind before a noun: "the past tense", "a more concise text".
+MODIFIERS = _words("""
+    past like inside outside near opposite above below given following more less only well better best alone today
+    online such based provided listed named titled entitled mentioned described written made used needed required
+    involved related associated found shown working living playing standing sitting talking speaking according missing
+    looking starting ending beginning underlying outstanding existing over under plus feel sound look using
+""")
+ADJECTIVES = _words("""
+    accurate active actual appropriate attractive available bad basic beautiful best better big bold brief bright
+    broad calm capable casual central certain cheap cheerful clean clear clever close coherent cold comfortable common
+    complete complex concise concrete consistent cool correct creative crisp critical current dark deep dense detailed
+    different difficult direct dry easier easy effective efficient elegant emotional engaging entire equal exact
+    exciting famous fast fictional final fine formal free fresh friendly full fun funny general generic gentle good
+    grammatical great happy hard healthy heavy high honest hot huge humorous ideal imaginary important informal
+    informative inspiring interesting joyful key large last late latest light likely little local logical long longer
+    loud low lower main major meaningful memorable mild minor modern natural neat neutral new next nice novel
+    objective odd old older open optimal original own passive perfect persuasive physical plain pleasant poetic polite
+    poor popular positive possible potential powerful precise pretty previous professional proper quick quiet random
+    rare raw ready real realistic recent relevant reliable remaining rich right rough sad safe same scary secure
+    sensible separate serious sharp short shorter significant silly similar simple simpler single slow smart smooth
+    soft special specific stable standard strange strict strong stronger subtle successful suitable sure sweet tall
+    thin tiny top traditional typical unique unknown unusual upbeat upper useful vague valid various vibrant vivid
+    warm weak wet whole wide wild wise witty wrong young
+""")
+# Nouns in -ing that may follow another noun: "machine learning" is one thing, "a letter asking" is not.
+NOUNS_IN_ING = _words("""
+    advertising banking being blogging branding briefing budgeting building caching camping ceiling clothing computing
+    cooking cycling drawing encoding ending engineering evening farming feeling fishing gaming greeting heading
+    hearing heating hiking hosting housing king landing learning lighting listing mapping marketing meaning meeting
+    mining mixing modeling modelling morning networking offering onboarding opening outing painting pairing parenting
+    parsing phrasing planning pricing processing programming ranking rating reading recycling rhyming ring running
+    saving savings saying scheduling setting shopping sorting spelling spring string swimming swing testing thing
+    thinking timing tracking trading training understanding volunteering warming warning wedding wing wording writing
+""")
+# Singulars that no rule gives.
+IRREGULAR = {
+    "children": "child", "men": "man", "women": "woman", "feet": "foot", "teeth": "tooth", "mice": "mouse",
+    "geese": "goose", "criteria": "criterion", "phenomena": "phenomenon", "analyses": "analysis",
+    "hypotheses": "hypothesis", "theses": "thesis", "syntheses": "synthesis", "synopses": "synopsis",
+    "crises": "crisis", "bases": "base", "axes": "axis", "oases": "oasis", "indices": "index", "matrices": "matrix",
+    "vertices": "vertex", "appendices": "appendix", "lives": "life", "wives": "wife", "knives": "knife",
+    "leaves": "leaf", "halves": "half", "shelves": "shelf", "thieves": "thief", "wolves": "wolf", "selves": "self",
+    "buses": "bus", "bonuses": "bonus", "viruses": "virus", "gases": "gas", "lenses": "lens", "statuses": "status",
+    "campuses": "campus", "choruses": "chorus", "biases": "bias", "canvases": "canvas", "atlases": "atlas",
+    "aliases": "alias", "quizzes": "quiz", "shoes": "shoe", "toes": "toe", "canoes": "canoe", "caches": "cache",
+    "headaches": "headache", "aches": "ache", "axises": "axis", "movies": "movie", "cookies": "cookie",
+    "calories": "calorie", "zombies": "zombie", "selfies": "selfie", "smoothies": "smoothie", "brownies": "brownie",
+    "hoodies": "hoodie", "ties": "tie", "pies": "pie", "lies": "lie", "genies": "genie", "prairies": "prairie",
+}  # fmt: skip
+ENDING_IN_S = _words("""
+    news lens gas bus series species corps chaos basis canvas bias atlas alias pants scissors thanks congratulations
+    diabetes christmas always perhaps plus yes css aws ios dns sms https
+""")
+PLURALS_IN_ICS = _words("""
+    topics comics lyrics metrics critics characteristics clinics fabrics graphics infographics demographics picnics
+    mechanics relics epics classics heuristics
+""")
+
+# English and its neighbours in the same script. Words that other languages share with English are in neither list.
+SHARED = _words("""
+    a an in on no do me so as at or to i am die was hat man war den des en he has had we son come per compare describe
+    imagine propose combine note explore invite cite organize formulate prepare analyze use data general real total
+    are plan test list lists start film drama may pour like over under by un us dare male more fine sale time observe
+""")
+FOREIGN = (
+    _words("""
+    el la los las una unos unas del al para por con que cómo qué cuál y sobre entre como esta este estos
+    le les une du et dans avec sur est qui ce cette ces votre aux vos
+    der das dem ein eine einen einem eines und für mit von nicht auf ist wie zu im oder über
+    os uma um não da dos das ao seu sua em
+    il di che gli della delle dei sono lo nel degli
+    het een van de voor naar zijn ook
+    yang dan untuk dengan dari ini itu sebuah adalah tentang
+    ya wa kwa katika hii ni
+    bir ve için olarak
+    và của cho một
+    ang ng mga sa
+    og det som av för och att är på jest się na oraz
+    pentru din și ett ei
+""")
+    - SHARED
+)
