@@ -46,7 +46,7 @@ LAYERS = """
     cli.__init__ cli.console
     cli.options cli.progress cli.main
     cli.spending cli.judge
-    cli.ending cli.ablation
+    cli.ending cli.ablation cli.page
     COMMANDS
     __main__
 """

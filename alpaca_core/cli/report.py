@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from alpaca_core.cli.console import emit_json, out, say
-from alpaca_core.cli.options import json_option
+from alpaca_core.cli.options import json_option, plugin_host
 
 _FILE = click.Path(path_type=Path)
 
@@ -28,6 +28,7 @@ def report(ctx: click.Context, data: Path, page: Path | None, figures: Path | No
     alpacakit report runs/openai
     alpacakit report alpaca_data.json --out data.html --figures figures
     """
+    from alpaca_core.cli.page import terms
     from alpaca_core.report.facts import is_run
     from alpaca_core.report.files import check_figures, write_figures
     from alpaca_core.report.page import PAGE, write_report
@@ -37,7 +38,7 @@ def report(ctx: click.Context, data: Path, page: Path | None, figures: Path | No
     page = page or data / PAGE
     if figures is not None:
         check_figures(figures)
-    made = write_report(data, page)
+    made = write_report(data, page, terms(plugin_host(ctx, quiet=True)))
     files, notes = write_figures(figures, made.pictures) if figures is not None else ([], [])
     for note in notes:
         say(f"note: {note}")

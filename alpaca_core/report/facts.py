@@ -46,8 +46,8 @@ class Step:
 class Facts:
     """Everything a page is made of. ``rows`` are those trained on, ``heldout`` those set aside; ``summary`` and
     ``config`` are summary.json and run.toml, empty where there are none; ``header`` is the comment that run.toml begins
-    with; ``answers`` are the lines of samples.jsonl; ``models`` and ``asked`` what run.db knows of who answered and when
-    (seconds since 1970)."""
+    with; ``answers`` are the lines of samples.jsonl; ``models`` and ``asked`` what run.db knows of who answered and
+    when (seconds since 1970)."""
 
     name: str
     rows: list[Example]

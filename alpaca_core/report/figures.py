@@ -1,8 +1,8 @@
 """Figures as SVG: bars, histograms, curves and dots, drawn by hand.
 
-A figure is whole in itself: it has its colours as attributes, on white, and what it shows as a label. In the page a style
-sheet says otherwise by class (attributes are weaker than any rule), so that it follows the reader's theme. Lengths are
-pixels at its natural size.
+A figure is whole in itself: it has its colours as attributes, on white, and what it shows as a label. In the page a
+style sheet says otherwise by class (attributes are weaker than any rule), so that it follows the reader's theme.
+Lengths are pixels at its natural size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDE, NARROW = 720, 344  # a figure across the page, and one that fits a phone or a third of the page
+WIDE, HALF, NARROW = 960, 480, 344  # across the page, across half of it, and across a phone or a third of the page
 INK, MUTED, RULE, ACCENT, SOFT, OTHER = "#1f2328", "#59636e", "#d9dce0", "#1f6f8b", "#b9d5df", "#8c959f"
 COLOURS = {"ink": INK, "muted": MUTED, "rule": RULE, "accent": ACCENT, "soft": SOFT, "other": OTHER}
 _TEXT = 12  # the size of letters
@@ -79,7 +79,9 @@ def histogram(
     for place, edge in enumerate(edges):
         if edge:
             at = "end" if place == len(edges) - 1 else "middle"
-            parts.append(_words(min(width, left + place * step + (6 if at == "end" else 0)), bottom + 15, edge, "muted", at))
+            parts.append(
+                _words(min(width, left + place * step + (6 if at == "end" else 0)), bottom + 15, edge, "muted", at)
+            )
     if line:
         x = left + line[0] * (width - left - 6)
         parts.append(_stroke([(x, top - 4), (x, bottom)], "ink", dashes="3 3"))
@@ -90,34 +92,32 @@ def histogram(
 
 def curve(
     title: str,
-    points: Sequence[tuple[float, float]],
-    smooth: Sequence[tuple[float, float]],
+    band: Sequence[tuple[float, float, float]],
+    line: Sequence[tuple[float, float]],
     *,
     width: int = WIDE,
     height: int = 260,
     below: str = "",
     dividers: Sequence[tuple[float, str]] = (),
 ) -> str:
-    """``points`` as a faint line and ``smooth`` as a clear one, from zero on. ``dividers`` part the picture at their x:
+    """``line`` over a faint ``band`` of (x, lowest, highest), from zero on. ``dividers`` part the picture at their x:
     epochs, for instance."""
-    top, bottom = 22, height - 36
-    high = max((y for _, y in points), default=1)
-    marks = ticks(high, 5)
-    left = 8 + max(_long(f"{mark:g}") for mark in marks)
-    last = max((x for x, _ in points), default=1) or 1
+    top, bottom = 24, height - 36
+    marks = ticks(max((high for *_, high in band), default=1), 5)
+    left = 10 + max(_long(f"{mark:g}") for mark in marks)
+    last = max((x for x, *_ in band), default=1) or 1
     across, up = (width - left - 8) / last, (bottom - top) / (marks[-1] or 1)
     parts = [_level(left, width - 8, bottom - mark * up, f"{mark:g}") for mark in marks]
     for x, said in dividers:
-        parts.append(_stroke([(left + x * across, top), (left + x * across, bottom)], "rule", dashes="2 3"))
-        parts.append(_words(left + x * across - 4, top - 8, said, "muted", "end"))
-    beneath = ticks(last, 6 if width >= WIDE else 3, whole=True)
-    for mark in beneath:
+        parts.append(_stroke([(left + x * across, top), (left + x * across, bottom)], "other", dashes="2 4"))
+        parts.append(_words(left + x * across, top - 8, said, "muted", "end" if x > 0.94 * last else "middle"))
+    for mark in ticks(last, 6 if width >= WIDE else 3, whole=True):
         if mark <= last:
             at = "start" if not mark else "end" if mark * across > width - left - 30 else "middle"
             parts.append(_words(left + mark * across, bottom + 15, f"{mark:,.0f}", "muted", at))
-    place = [(left + x * across, bottom - y * up) for x, y in points]
-    parts.append(_stroke(place, "soft", thick=1))
-    parts.append(_stroke([(left + x * across, bottom - y * up) for x, y in smooth], "accent", thick=2))
+    edge = [(x, high) for x, _, high in band] + [(x, low) for x, low, _ in reversed(band)]
+    parts.append(_area([(left + x * across, bottom - y * up) for x, y in edge]))
+    parts.append(_stroke([(left + x * across, bottom - y * up) for x, y in line], "accent", thick=2))
     parts.append(_words(left, height - 4, below, "muted"))
     return _svg(title, width, height, "".join(parts))
 
@@ -126,7 +126,7 @@ def dots(title: str, series: Sequence[str], items: Sequence[Dots], *, width: int
     """Shares of 0 to 100 % on a line for each of ``items``: the last series a full dot, the first a ring, those between
     short strokes. A bar leads from the first to the last."""
     label = min(width * 0.42, 12 + max((_long(item.label) for item in items), default=0))
-    right, y = width - 14, 58.0
+    right, y = width - 20, 58.0
     span = right - label
     parts = [_legend(series, width)]
     bottom = y + 22 * len(items) - 8
@@ -170,7 +170,7 @@ def _svg(title: str, width: float, height: float, body: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {width:g} {_n(height)}" width="{width:g}"'
         f' height="{_n(height)}" role="img" aria-label="{_clean(title)}" font-size="{_TEXT}"'
-        ' font-family="Helvetica, Arial, \'Liberation Sans\', \'DejaVu Sans\', sans-serif">'
+        " font-family=\"Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif\">"
         f'<rect class="paper" width="100%" height="100%" fill="#fff"/>{body}</svg>'
     )
 
@@ -198,6 +198,14 @@ def _stroke(points: Sequence[tuple[float, float]], kind: str, *, thick: float = 
     )
 
 
+def _area(points: Sequence[tuple[float, float]]) -> str:
+    path = " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+    return (
+        f'<polygon class="fill-soft stroke-soft" points="{path}" fill="{SOFT}" stroke="{SOFT}" stroke-width="1"'
+        ' stroke-linejoin="round"/>'
+    )
+
+
 def _level(left: float, right: float, y: float, said: str) -> str:
     return _stroke([(left, y), (right, y)], "rule") + _words(left - 5, y + 4, said, "muted", "end")
 
@@ -212,7 +220,11 @@ def _ring(x: float, y: float) -> str:
 
 def _between(x: float, y: float, place: int) -> str:
     """The marks of the middle series: an upright stroke, then a lying cross."""
-    ends = [[(x, y - 6), (x, y + 6)]] if place == 0 else [[(x - 4, y - 4), (x + 4, y + 4)], [(x - 4, y + 4), (x + 4, y - 4)]]
+    ends = (
+        [[(x, y - 6), (x, y + 6)]]
+        if place == 0
+        else [[(x - 4, y - 4), (x + 4, y + 4)], [(x - 4, y + 4), (x + 4, y - 4)]]
+    )
     return "".join(_stroke(end, "muted", thick=1.5) for end in ends)
 
 
@@ -233,8 +245,8 @@ def _fitted(text: str, room: float) -> str:
 
 
 def _long(text: str) -> float:
-    """About how wide ``text`` is: sans-serif letters take 0.56 of their size on average."""
-    return len(text) * _TEXT * 0.56
+    """About how wide ``text`` is: sans-serif letters take 0.6 of their size, on average and at most."""
+    return len(text) * _TEXT * 0.6
 
 
 def _short(count: float) -> str:

@@ -1,11 +1,11 @@
-"""The page: its sections in the order of the data, one style sheet, one small script, and nothing from anywhere else."""
+"""The page: its sections in the order of the data, one style sheet, one small script, nothing from anywhere else."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
@@ -32,25 +32,25 @@ class Report:
     pictures: dict[str, Picture]
 
 
-def make_report(path: Path) -> Report:
+def make_report(path: Path, terms: Callable[[str], str] = lambda teacher: "") -> Report:
     """The report of ``path``, a run folder or a dataset. The same files give the same bytes.
 
-    Raises ConfigError where there is nothing to tell of.
+    ``terms`` knows what has to be known before the answers of a teacher are used (``TeacherSpec.terms``). Raises ConfigError where there is nothing to tell of.
     """
     facts = gather(path)
     rows = [*facts.rows, *facts.heldout]
     measures = measure(rows) if rows else None
     drawn = pictures(facts, measures)
-    return Report(_page(facts, _sections(facts, measures, drawn), drawn), drawn)
+    return Report(_page(facts, _sections(facts, measures, drawn, terms(str(facts.summary.get("teacher", ""))))), drawn)
 
 
-def write_report(path: Path, out: Path) -> Report:
+def write_report(path: Path, out: Path, terms: Callable[[str], str] = lambda teacher: "") -> Report:
     """Make the report of ``path`` and write it to ``out``, whole or not at all.
 
     An older report there is replaced. Raises ConfigError where ``out`` is anything else.
     """
     refuse_strangers(out)
-    report = make_report(path)
+    report = make_report(path, terms)
     write_text(out, report.html)
     return report
 
@@ -65,7 +65,7 @@ def refuse_strangers(out: Path) -> None:
         )
 
 
-def _sections(facts: Facts, measures: Measures | None, drawn: dict[str, Picture]) -> list[Section]:
+def _sections(facts: Facts, measures: Measures | None, drawn: dict[str, Picture], terms: str) -> list[Section]:
     of_data = (
         [
             sections.instructions(facts, measures, drawn),
@@ -84,19 +84,19 @@ def _sections(facts: Facts, measures: Measures | None, drawn: dict[str, Picture]
         results.answers(facts),
         sections.first_rows(facts),
         sections.rejected_rows(facts),
-        provenance.provenance(facts),
+        provenance.provenance(facts, terms),
     ]
     return [section for section in every if section.body]
 
 
-def _page(facts: Facts, parts: Sequence[Section], drawn: dict[str, Picture]) -> str:
+def _page(facts: Facts, parts: Sequence[Section]) -> str:
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     body = "".join(
         f'<section id="{part.name}" aria-labelledby="title-{part.name}"><h2 id="title-{part.name}">{part.title}</h2>'
         f"{part.body}</section>\n"
         for part in parts
     )
-    links = "".join(f'<li><a href="#{part.name}">{part.title}</a></li>' for part in parts)
+    links = "".join(f'<li><a href="#{part.name}">{part.name.capitalize()}</a></li>' for part in parts)
     title = escape("".join(char if char.isprintable() else "�" for char in facts.name)[:120])
     made = f"Made by alpacakit {version('alpacakit')}. It holds all that it shows, and asks the network for nothing."
     styles = [style, *re.findall(r"<style[^>]*>(.*?)</style>", body, re.DOTALL)]

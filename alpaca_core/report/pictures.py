@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from alpaca_core.amounts import clock, dollars
 from alpaca_core.report.facts import Facts, Step
-from alpaca_core.report.figures import NARROW, WIDE, Bar, Dots, bars, curve, dots, histogram
+from alpaca_core.report.figures import HALF, NARROW, WIDE, Bar, Dots, bars, curve, dots, histogram
 from alpaca_core.report.measures import PARTS, Lengths, Measures
 from alpaca_core.sunburst import sunburst
 
 STAGES = {"generation": "generate", "selection": "select", "training": "train", "evaluation": "evaluate"}
-SERIES = {"before": "before training", "most_frequent": "most frequent", "nearest": "nearest row", "after": "after"}
+SERIES = {"before": "before", "most_frequent": "most frequent", "nearest": "nearest row", "after": "after"}
 FAMILIES = 40  # kinds of task in one figure
 _COLUMNS = 20  # of a histogram
 _POINTS = 240  # of a curve
-_SHARES = {"exact_match": "exact match", "rouge_l": "ROUGE-L", "stop_rate": "ended by itself"}
+_SHARES = {"exact_match": "exact match", "rouge_l": "ROUGE-L"}
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,19 @@ def pictures(facts: Facts, measures: Measures | None) -> dict[str, Picture]:
     found: dict[str, Picture | None] = {}
     if measures is not None:
         if measures.diversity.pairs or not measures.diversity.english:
-            found["sunburst"] = Picture(sunburst(measures.diversity))
+            narrow = sunburst(measures.diversity, verbs=10, objects=3) if measures.diversity.english else ""
+            found["sunburst"] = Picture(sunburst(measures.diversity), narrow)
         for part in PARTS:
             if measures.lengths[part].words:
                 found[f"{part}-words"] = Picture(_words(part, measures.lengths[part]))
         if measures.similarity.nearest:
-            found["similarity"] = Picture(_similarity(measures, threshold(facts)))
+            found["similarity"] = Picture(*(_similarity(measures, threshold(facts), width) for width in (HALF, NARROW)))
     found["rejected"] = _rejected(facts)
     found["money"] = _money(facts.summary.get("generation", {}).get("account", {}))
     found["time"] = _time(facts.summary)
-    if len(facts.steps) > 1:
-        found["loss"] = Picture(*(_loss(facts.steps, width) for width in (WIDE, NARROW)))
+    steps = [step for step in facts.steps if math.isfinite(step.loss)]
+    if len(steps) > 1:
+        found["loss"] = Picture(*(_loss(steps, width) for width in (WIDE, NARROW)))
     found["scores"] = _scores(facts.summary)
     found["families"] = _families(facts.summary)
     return {name: picture for name, picture in found.items() if picture is not None}
@@ -66,17 +69,19 @@ def _words(part: str, lengths: Lengths) -> str:
     last = f"{columns * step:,}" + ("+" if lengths.words[-1] > columns * step else "")
     edges = ["1" if not place else "" for place in range(columns)] + [last]
     edges[columns // 2] = f"{columns // 2 * step:,}" if columns > 3 else edges[columns // 2]
-    return histogram(f"Lengths of the {part}s in words", counts, edges, below="words")
+    return histogram(f"Lengths of the {part}s in words", counts, edges, below="words across, rows up")
 
 
-def _similarity(measures: Measures, limit: float | None) -> str:
+def _similarity(measures: Measures, limit: float | None, width: int) -> str:
+    """Each column takes its right end in and leaves its left one out: a filter keeps what is exactly at its limit."""
     counts = [0] * _COLUMNS
     for score in measures.similarity.nearest:
-        counts[min(_COLUMNS - 1, int(score * _COLUMNS))] += 1
+        counts[max(0, math.ceil(score * _COLUMNS - 1e-9) - 1)] += 1
     edges = [f"{place / _COLUMNS:g}" if place % 5 == 0 else "" for place in range(_COLUMNS + 1)]
     title = "ROUGE-L of instructions with the nearest other one"
     line = None if limit is None else (limit, f"filter: {limit:g}")
-    return histogram(title, counts, edges, below="ROUGE-L with the nearest other instruction", line=line)
+    below = "ROUGE-L with the nearest other instruction"
+    return histogram(title, counts, edges, width=width, below=below, line=line)
 
 
 def _rejected(facts: Facts) -> Picture | None:
@@ -87,7 +92,7 @@ def _rejected(facts: Facts) -> Picture | None:
     whole = made.get("candidates") or sum(counts.values())
     parts = [Bar("kept", made["kept"], _of(made["kept"], whole))] if "kept" in made else []
     parts += [Bar(str(name), count, _of(count, whole)) for name, count in _largest(counts)]
-    return Picture(bars("Candidates kept, and rejected by each filter", parts))
+    return _bars("Candidates kept, and rejected by each filter", parts)
 
 
 def _money(account: Mapping[str, Any]) -> Picture | None:
@@ -97,7 +102,7 @@ def _money(account: Mapping[str, Any]) -> Picture | None:
         return None
     text = dollars if account.get("unit") == "usd" else lambda amount: f"{amount:,.0f} tokens"
     largest = sorted(parts.items(), key=lambda part: -part[1]["amount"])[:12]
-    return Picture(bars("What was paid for", [Bar(name, of["amount"], text(of["amount"])) for name, of in largest]))
+    return _bars("What was paid for", [Bar(name, of["amount"], text(of["amount"])) for name, of in largest])
 
 
 def _spent(account: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -112,40 +117,42 @@ def _time(summary: Mapping[str, Any]) -> Picture | None:
     spent = {name: summary[stage]["seconds"] for stage, name in STAGES.items() if "seconds" in summary.get(stage, {})}
     if not any(spent.values()):
         return None
-    return Picture(bars("Time of each stage", [Bar(name, value, clock(value)) for name, value in spent.items()]))
+    return _bars("Time of each stage", [Bar(name, value, clock(value)) for name, value in spent.items()])
 
 
-def smoothed(steps: Sequence[Step]) -> list[float]:
-    """The losses as a running mean that forgets: each step weighs 1/e of one that came a fiftieth of the training later.
-    The first ones are weighed up, so that it starts where the losses do."""
-    keep = 1 - 1 / max(1.0, len(steps) / 50)
+def _bars(title: str, items: Sequence[Bar]) -> Picture:
+    return Picture(bars(title, items, width=HALF), bars(title, items, width=NARROW))
+
+
+def smoothed(losses: Sequence[float]) -> list[float]:
+    """``losses`` as a running mean that forgets: a step weighs 1/e of one that comes a 150th of the training later. The
+    first ones are weighed up, so that it begins where the losses do."""
+    keep = 1 - 1 / max(1.0, len(losses) / 150)
     mean = weight = 0.0
     found = []
-    for step in steps:
-        mean, weight = keep * mean + (1 - keep) * step.loss, keep * weight + (1 - keep)
+    for loss in losses:
+        mean, weight = keep * mean + (1 - keep) * loss, keep * weight + (1 - keep)
         found.append(mean / weight)
     return found
 
 
 def _loss(steps: Sequence[Step], width: int) -> str:
+    """At most so many points: each stands for the steps beside it, with the lowest and the highest loss of them."""
     most = _POINTS if width == WIDE else _POINTS // 2
-    finite = [step for step in steps if step.loss == step.loss and abs(step.loss) != float("inf")]
-    size = max(1, -(-len(finite) // most))
-    groups = [range(first, min(first + size, len(finite))) for first in range(0, len(finite), size)]
-    points = [
-        (sum(finite[place].step for place in group) / len(group), sum(finite[place].loss for place in group) / len(group))
-        for group in groups
-    ]
-    means = smoothed(finite)
-    line = [(finite[0].step, means[0])] + [(finite[group[-1]].step, means[group[-1]]) for group in groups]
-    ends, last = [], max(step.epoch for step in finite)
+    size = -(-len(steps) // most)
+    means = smoothed([step.loss for step in steps])
+    groups = [steps[first : first + size] for first in range(0, len(steps), size)]
+    band = [(of[-1].step, min(s.loss for s in of), max(s.loss for s in of)) for of in groups]
+    places = [*range(0, len(steps), size), len(steps) - 1]
+    line = [(steps[place].step, means[place]) for place in places]
+    ends, last = [], max(step.epoch for step in steps)
     for epoch in range(1, int(last) + 1):
-        end = next((step.step for step in finite if step.epoch >= epoch - 1e-3), None)
+        end = next((step.step for step in steps if step.epoch >= epoch - 1e-3), None)
         if end is not None:
             ends.append((end, f"epoch {epoch}"))
     every = -(-len(ends) // (6 if width == WIDE else 3)) or 1
     said = [(x, name if (place + 1) % every == 0 else "") for place, (x, name) in enumerate(ends)]
-    return curve("Loss of each step of the training", points, line, width=width, below="steps", dividers=said)
+    return curve("Loss of each step of the training", band, line, width=width, below="steps", dividers=said)
 
 
 def _series(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -170,7 +177,11 @@ def families(summary: Mapping[str, Any]) -> list[tuple[str, int, list[float]]]:
     series = _series(summary)
     names = series["after"].get("by_family", {}) if "after" in series else {}
     found = [
-        (name, int(of["n"]), [float(s.get("by_family", {}).get(name, {}).get("exact_match", 0)) for s in series.values()])
+        (
+            name,
+            int(of["n"]),
+            [float(s.get("by_family", {}).get(name, {}).get("exact_match", 0)) for s in series.values()],
+        )
         for name, of in names.items()
     ]
     return sorted(found, key=lambda family: (-family[2][-1], family[0]))
@@ -185,8 +196,7 @@ def _dots(title: str, series: Mapping[str, Any], items: Sequence[Dots]) -> Pictu
     if not items:
         return None
     names = [SERIES[name] for name in series]
-    short = ["before" if name == "before training" else name for name in names]
-    return Picture(dots(title, names, items), dots(title, short, items, width=NARROW))
+    return Picture(*(dots(title, names, items, width=width) for width in (WIDE, NARROW)))
 
 
 def _largest(counts: Mapping[str, int], most: int = 12) -> list[tuple[str, int]]:

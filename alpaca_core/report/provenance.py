@@ -13,13 +13,12 @@ from alpaca_core.report.sections import Section, pairs, table
 from alpaca_core.report.texts import inline
 
 
-
-def provenance(facts: Facts) -> Section:
+def provenance(facts: Facts, terms: str = "") -> Section:
     """Seed tasks, teacher, model, prompt, filters, versions, sources, and a note on licence and terms."""
     if not facts.is_run:
         body = (
-            "<p>This page was made of a file of rows alone. It does not say who wrote them, under which licence they may"
-            " be used, or what was left out.</p>"
+            "<p>This page was made of a file of rows alone. The file does not say who wrote them, under which licence"
+            " they may be used, or what was left out.</p>"
         )
         return Section("provenance", "Provenance", body)
     origin = pairs([(escape(name), value) for name, value in _origin(facts) if value], "facts across")
@@ -42,7 +41,7 @@ def provenance(facts: Facts) -> Section:
     settings = [(inline(name, 60), inline(value, 400)) for name, value in _settings(facts.config)]
     listed = table(["setting", "value"], settings) if settings else ""
     whole = f"<details><summary>All settings, as run.toml has them</summary>{listed}</details>" if settings else ""
-    body = f'{origin}{taken}<h3>Licence and terms</h3>{_terms(facts)}{whole}'
+    body = f"{origin}{taken}<h3>Licence and terms</h3>{_terms(facts, terms)}{whole}"
     return Section("provenance", "Provenance", body)
 
 
@@ -67,9 +66,10 @@ def _origin(facts: Facts) -> Iterator[tuple[str, str]]:
     for line in facts.header:
         name, _, value = line.partition(": ")
         if value and not name.startswith("The same run"):
-            yield {"What this run is, resolved": "versions", "Components come from": "plugins"}.get(
-                name, name
-            ), inline(value.rstrip("."), 300)
+            yield (
+                {"What this run is, resolved": "versions", "Components come from": "plugins"}.get(name, name),
+                inline(value.rstrip("."), 300),
+            )
 
 
 def teacher(facts: Facts) -> str:
@@ -81,23 +81,22 @@ def teacher(facts: Facts) -> str:
     return name + (f", {', '.join(models)}" if models else "")
 
 
-def _terms(facts: Facts) -> str:
-    summary = facts.summary
-    if summary.get("notice"):
-        return f"<p>{inline(str(summary['notice']), 300)} No provider’s terms bind these rows.</p>"
+def _terms(facts: Facts, terms: str) -> str:
+    """What to look up before the rows are used; ``terms`` is what the teacher's plugin says of it."""
     name = teacher(facts)
     if not name:
         return "<p>Who wrote the rows is not known here: look for their licence where they came from.</p>"
     own = facts.config.get("teacher", {}).get("base_url") not in (None, "", "none")
-    where = " It was asked at an address of its own: the terms are those of whoever runs that." if own else ""
+    points = [
+        inline(terms, 600) if terms else "What the terms of the teacher’s provider say on the use of its answers.",
+        "It was asked at an address of its own: the terms of whoever runs that count first." if own else "",
+        "The licence of the seed tasks, which the teacher was shown.",
+        "The licence of the student’s base model, where a model is passed on." if "training" in facts.summary else "",
+    ]
+    listed = "".join(f"<li>{point}</li>" for point in points if point)
     return (
-        f"<p>The rows were written by {inline(name, 100)}. To check before they are published, sold, or used to train"
-        " a model for others:</p><ul>"
-        "<li>what the terms of the teacher’s provider, or the licence of its model, say on the use of its answers. Some"
-        f" forbid to train models with them that compete with the provider’s.{where}</li>"
-        "<li>the licence of the seed tasks, which were shown to the teacher.</li>"
-        "<li>the licence of the student’s base model, where a model is passed on.</li></ul>"
-        "<p>alpacakit states no licence for the rows. This is a note to check, and no legal advice.</p>"
+        f"<p>{inline(name, 100)} wrote the rows. To check before they are published, sold or trained on:</p>"
+        f"<ul>{listed}</ul><p>alpacakit states no licence for the rows. These are notes to check, no legal advice.</p>"
     )
 
 

@@ -12,10 +12,11 @@ from alpaca_core.report.pictures import FAMILIES, SERIES, Picture, families
 from alpaca_core.report.sections import Section, figure, pairs, table, texts
 
 ANSWERS = 5  # sample answers shown
+BASELINES = ("most_frequent", "nearest")  # they stop because nobody generates: no rate of theirs is shown
 _KNOWN = {
     "exact_match": ("exact match", "{:.1%}"),
     "rouge_l": ("ROUGE-L F", "{:.3f}"),
-    "stop_rate": ("answers that ended by themselves", "{:.1%}"),
+    "stop_rate": ("ended by itself", "{:.1%}"),
 }
 
 
@@ -37,7 +38,7 @@ def training(facts: Facts, pictures: Mapping[str, Picture]) -> Section:
         if of["seconds"]:
             said.append(("speed", f"{of['tokens'] / of['seconds']:,.0f} tokens a second"))
     listed = pairs([(name, escape(value)) for name, value in said], "facts across")
-    caption = "Loss of each step, faint, and its running mean. Epochs end at the dashed lines."
+    caption = "Loss of the steps, faint, and its running mean. Epochs end at the dashed lines."
     drawn = figure(pictures, "loss", caption)
     body = drawn + (listed if said else "")
     return Section("training", "Training", body)
@@ -45,22 +46,27 @@ def training(facts: Facts, pictures: Mapping[str, Picture]) -> Section:
 
 def scores(facts: Facts, pictures: Mapping[str, Picture]) -> Section:
     """Scores before and after, beside the baselines, and by kind of task."""
-    of = facts.summary.get("evaluation", {})
+    summed = facts.summary.get("evaluation", {})
     drawn = figure(pictures, "scores") or ""
-    if not of or not of.get("after"):
+    if not summed.get("after"):
         return Section("scores", "Scores", "")
-    columns = {"before": of.get("before"), "after": of["after"], **of.get("baselines", {})}
+    columns = {"before": summed.get("before"), "after": summed["after"], **summed.get("baselines", {})}
     columns = {name: columns[name] for name in SERIES if columns.get(name)}
-    measured = [name for name, value in of["after"].items() if name != "n" and _number(value)]
+    measured = [name for name, value in summed["after"].items() if name != "n" and _number(value)]
     rows = []
     for name in measured:
         title, form = _KNOWN.get(name, (name.replace("_", " "), "{:.4g}"))
-        rows.append((escape(title), *(form.format(c[name]) if _number(c.get(name)) else "–" for c in columns.values())))
+        cells = [
+            form.format(of[name]) if _number(of.get(name)) and not (name == "stop_rate" and which in BASELINES) else "–"
+            for which, of in columns.items()
+        ]
+        rows.append((escape(title), *cells))
     names = [SERIES[name] for name in columns]
     listed = table(["measure", *names], rows, numbers=len(names))
     said = (
-        f"<p>On {of.get('heldout', of['after'].get('n', 0)):,} held-out rows, never trained on. Two baselines need no model: the"
-        " answer most frequent in a row’s family, and that of the row with the nearest instruction.</p>"
+        f"<p>On {summed.get('heldout', summed['after'].get('n', 0)):,} held-out rows, never trained on. Two baselines"
+        " need no model: the answer most frequent among tasks of the kind, and that of the row with the nearest"
+        " instruction.</p>"
     )
     return Section("scores", "Scores", said + drawn + listed + _by_family(facts.summary, names, pictures))
 
@@ -99,7 +105,9 @@ def answers(facts: Facts) -> Section:
             for name, answer in (("before training", base), ("after training", sample))
             if answer is not None
         )
-        parts.append(f'<article class="row">{texts(given, skip_empty=("input",))}<div class="two">{both}</div></article>')
+        parts.append(
+            f'<article class="row">{texts(given, skip_empty=("input",))}<div class="two">{both}</div></article>'
+        )
     note = "<p>The first held-out rows, not selected.</p>" if parts else ""
     return Section("answers", "Answers", note + "".join(parts) + _on_the_way(facts))
 

@@ -16,7 +16,7 @@ from alpaca_core.report.pictures import STAGES, Picture, threshold
 from alpaca_core.report.texts import block, inline
 
 FIRST = 6  # rows shown
-_KINDS = 12  # kinds of reason shown
+_KINDS = 8  # kinds of reason shown
 _FILTERS = 8  # filters of which rejected candidates are shown
 _OBJECTS = 16  # of a verb, when it is zoomed into
 _VERBS = 20
@@ -36,9 +36,11 @@ def figure(pictures: Mapping[str, Picture], name: str, caption: str = "", more: 
     picture = pictures.get(name)
     if picture is None:
         return ""
-    drawn = picture.svg
-    if picture.narrow:
-        drawn = f'<div class="wide">{picture.svg}</div><div class="narrow">{picture.narrow}</div>'
+    drawn = (
+        f'<div class="wide">{picture.svg}</div><div class="narrow">{picture.narrow}</div>'
+        if picture.narrow
+        else picture.svg
+    )
     said = f"<figcaption>{caption}</figcaption>" if caption else ""
     return f'<figure id="figure-{name}"{more}>{drawn}{said}</figure>'
 
@@ -168,14 +170,13 @@ def _objects(found: Diversity) -> dict[str, list[tuple[str, int]]]:
 def rejections(facts: Facts, pictures: Mapping[str, Picture]) -> Section:
     """Yield, and what was rejected by which filter for which kind of reason."""
     drawn = figure(pictures, "rejected", "Each candidate is kept, or rejected by the first filter that objects.")
-    kinds = [
-        (count, name, kind) for name, of in facts.rejected.items() for kind, count in of.kinds.most_common(_KINDS)
-    ]
+    kinds = [(count, name, kind) for name, of in facts.rejected.items() for kind, count in of.kinds.most_common(_KINDS)]
     kinds.sort(key=lambda kind: (-kind[0], kind[1], kind[2]))
     rows = [(inline(name, 40), inline(kind, 100), f"{count:,}") for count, name, kind in kinds[:_KINDS]]
     left = sum(count for count, *_ in kinds[_KINDS:])
     rows += [("others", "", f"{left:,}")] if left else []
-    listed = table(["filter", "reason", "rows"], rows, numbers=1) if rows else ""
+    said = "Reasons; N stands for a number."
+    listed = table(["filter", "reason", "candidates"], rows, numbers=1, caption=said) if rows else ""
     body = f'<div class="beside">{drawn}<div>{listed}</div></div>' if drawn and listed else drawn + listed
     return Section("yield", "Yield and rejections", body)
 
@@ -230,7 +231,7 @@ def cost(facts: Facts, pictures: Mapping[str, Picture]) -> Section:
     if not rows:
         return Section("cost", "Cost and time", "")
     listed = table(["stage", "tokens", "paid", "time"], rows, numbers=3)
-    time, money = figure(pictures, "time", "Time of each stage"), figure(pictures, "money", "What was paid for")
+    time, money = figure(pictures, "time", "Time of each stage."), figure(pictures, "money", "What was paid for.")
     note = '<p class="note">Paid is what the teacher was paid. The machine that trained is not in it.</p>'
     return Section("cost", "Cost and time", f'{listed}{note}<div class="two">{time}{money}</div>')
 

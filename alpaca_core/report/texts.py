@@ -28,7 +28,8 @@ def inline(text: str, most: int = 90) -> str:
 
 
 def block(text: str) -> str:
-    """``text`` as a block of its own. A long one shows its start and can be opened; a very long one is cut, and says so.
+    """``text`` as a block of its own. A long one shows its start and can be opened; a very long one is cut, and says
+    so.
 
     Whatever ``text`` is, the block takes about ``MOST`` bytes of HTML and as much again for its start.
     """
@@ -79,8 +80,6 @@ def _visible(text: str, most: int) -> tuple[str, int]:
 def _character(char: str) -> str:
     """One character; by its number where it is a control, steers direction, is invisible or no character at all."""
     code = ord(char)
-    if code < 0x20 or code == 0x7F:
-        return f'<i class="control" title="U+{code:04X}">{chr(0x2400 + code) if code < 0x20 else "␡"}</i>'
     category = unicodedata.category(char)
     odd = category in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in _HARMLESS
     return f'<i class="control">U+{code:04X}</i>' if odd or code & 0xFFFE == 0xFFFE else escape(char)
