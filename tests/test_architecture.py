@@ -40,7 +40,8 @@ LAYERS = """
     report.__init__ report.texts report.figures report.similarity
     report.facts report.measures
     report.pictures
-    report.sections report.results report.provenance
+    report.sections
+    report.results report.provenance
     report.files report.page
     estimate
     cli.__init__ cli.console

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDE, HALF, NARROW = 960, 480, 344  # across the page, across half of it, and across a phone or a third of the page
-INK, MUTED, RULE, ACCENT, SOFT, OTHER = "#1f2328", "#59636e", "#d9dce0", "#1f6f8b", "#b9d5df", "#8c959f"
+INK, MUTED, RULE, ACCENT, SOFT, OTHER = "#1f2328", "#59636e", "#d9dce0", "#1f6f8b", "#b9d5df", "#7d868f"
 COLOURS = {"ink": INK, "muted": MUTED, "rule": RULE, "accent": ACCENT, "soft": SOFT, "other": OTHER}
 _TEXT = 12  # the size of letters
 

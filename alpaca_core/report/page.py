@@ -13,11 +13,22 @@ from pathlib import Path
 
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import ConfigError
-from alpaca_core.report import provenance, results, sections
 from alpaca_core.report.facts import Facts, gather
 from alpaca_core.report.measures import Measures, measure
 from alpaca_core.report.pictures import Picture, pictures
-from alpaca_core.report.sections import Section
+from alpaca_core.report.provenance import provenance
+from alpaca_core.report.results import answers, scores, training
+from alpaca_core.report.sections import (
+    Section,
+    cost,
+    first_rows,
+    head,
+    instructions,
+    lengths,
+    likeness,
+    rejected_rows,
+    rejections,
+)
 
 PAGE = "report.html"  # in a run folder
 _MARK = '<meta name="generator" content="alpacakit'  # a page that begins with it is ours, and may be replaced
@@ -35,13 +46,15 @@ class Report:
 def make_report(path: Path, terms: Callable[[str], str] = lambda teacher: "") -> Report:
     """The report of ``path``, a run folder or a dataset. The same files give the same bytes.
 
-    ``terms`` knows what has to be known before the answers of a teacher are used (``TeacherSpec.terms``). Raises ConfigError where there is nothing to tell of.
+    ``terms`` knows what is to be known before the answers of a teacher are used (``TeacherSpec.terms``). Raises
+    ConfigError where there is nothing to tell of.
     """
     facts = gather(path)
     rows = [*facts.rows, *facts.heldout]
     measures = measure(rows) if rows else None
     drawn = pictures(facts, measures)
-    return Report(_page(facts, _sections(facts, measures, drawn, terms(str(facts.summary.get("teacher", ""))))), drawn)
+    parts = _sections(facts, measures, drawn, terms(str(facts.summary.get("teacher", ""))))
+    return Report(_page(facts, parts, drawn), drawn)
 
 
 def write_report(path: Path, out: Path, terms: Callable[[str], str] = lambda teacher: "") -> Report:
@@ -68,28 +81,28 @@ def refuse_strangers(out: Path) -> None:
 def _sections(facts: Facts, measures: Measures | None, drawn: dict[str, Picture], terms: str) -> list[Section]:
     of_data = (
         [
-            sections.instructions(facts, measures, drawn),
-            sections.rejections(facts, drawn),
-            sections.lengths(measures, drawn),
-            sections.likeness(facts, measures, drawn),
+            instructions(facts, measures, drawn),
+            rejections(facts, drawn),
+            lengths(measures, drawn),
+            likeness(facts, measures, drawn),
         ]
         if measures is not None
-        else [sections.rejections(facts, drawn)]
+        else [rejections(facts, drawn)]
     )
     every = [
         *of_data,
-        sections.cost(facts, drawn),
-        results.training(facts, drawn),
-        results.scores(facts, drawn),
-        results.answers(facts),
-        sections.first_rows(facts),
-        sections.rejected_rows(facts),
-        provenance.provenance(facts, terms),
+        cost(facts, drawn),
+        training(facts, drawn),
+        scores(facts, drawn),
+        answers(facts),
+        first_rows(facts),
+        rejected_rows(facts),
+        provenance(facts, terms),
     ]
     return [section for section in every if section.body]
 
 
-def _page(facts: Facts, parts: Sequence[Section]) -> str:
+def _page(facts: Facts, parts: Sequence[Section], drawn: dict[str, Picture]) -> str:
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     body = "".join(
         f'<section id="{part.name}" aria-labelledby="title-{part.name}"><h2 id="title-{part.name}">{part.title}</h2>'
@@ -99,7 +112,8 @@ def _page(facts: Facts, parts: Sequence[Section]) -> str:
     links = "".join(f'<li><a href="#{part.name}">{part.name.capitalize()}</a></li>' for part in parts)
     title = escape("".join(char if char.isprintable() else "�" for char in facts.name)[:120])
     made = f"Made by alpacakit {version('alpacakit')}. It holds all that it shows, and asks the network for nothing."
-    styles = [style, *re.findall(r"<style[^>]*>(.*?)</style>", body, re.DOTALL)]
+    figures = "".join(picture.svg + picture.narrow for picture in drawn.values())
+    styles = [style, *re.findall(r"<style>(.*?)</style>", figures, re.DOTALL)]
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; "
         f"style-src {' '.join(dict.fromkeys(map(_hash, styles)))}; script-src {_hash(script)}"
@@ -111,7 +125,7 @@ def _page(facts: Facts, parts: Sequence[Section]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{title} – alpacakit report</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f'<main>\n{sections.head(facts)}\n<nav aria-label="Sections"><ul>{links}</ul></nav>\n{body}</main>\n'
+        f'<main>\n{head(facts)}\n<nav aria-label="Sections"><ul>{links}</ul></nav>\n{body}</main>\n'
         f"<footer>{made}</footer>\n<script>{script}</script>\n</body>\n</html>\n"
     )
 
