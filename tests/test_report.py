@@ -288,10 +288,13 @@ def test_ticks_begin_at_zero_and_reach_over_the_highest_value(high, most, whole)
     assert not whole or all(mark == int(mark) for mark in found)
 
 
-def test_a_smoothed_curve_begins_where_the_losses_do_and_stays_between_them():
+def test_a_smoothed_curve_begins_and_ends_with_the_losses_and_follows_a_slope():
     losses = [9.0, 5.0, 6.0, 4.0] * 200
     means = smoothed(losses)
-    assert means[0] == 9.0 and 4 < min(means) <= max(means) <= 9 and len(means) == len(losses)
+    assert (means[0], means[-1]) == (9.0, 4.0) and len(means) == len(losses)
+    assert all(means[place] == pytest.approx(6, abs=0.3) for place in range(20, 780))
+    slope = [float(step) for step in range(900, 0, -1)]
+    assert smoothed(slope) == pytest.approx(slope)  # it does not lag
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])

@@ -8,6 +8,7 @@ Lengths are pixels at its natural size.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -15,16 +16,18 @@ from html import escape
 WIDE, HALF, NARROW = 960, 480, 344  # across the page, across half of it, and across a phone or a third of the page
 INK, MUTED, RULE, ACCENT, SOFT, OTHER = "#1f2328", "#59636e", "#d9dce0", "#1f6f8b", "#b9d5df", "#7d868f"
 COLOURS = {"ink": INK, "muted": MUTED, "rule": RULE, "accent": ACCENT, "soft": SOFT, "other": OTHER}
+FRAME = 16  # of paper around a figure that stands alone
 _TEXT = 12  # the size of letters
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A line of ``bars``: its label, its length, and what is written behind it."""
+    """A line of ``bars``: its label, its length, what is written behind it, and its colour."""
 
     label: str
     value: float
     said: str
+    kind: str = "accent"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Dots:
     shares: Sequence[float]
 
 
-def bars(title: str, items: Sequence[Bar], *, width: int = NARROW, kind: str = "accent") -> str:
+def bars(title: str, items: Sequence[Bar], *, width: int = NARROW) -> str:
     """A bar for each of ``items`` with its label above it, so that long names have room."""
     most = max((item.value for item in items), default=0) or 1
     parts, y = [], 4.0
@@ -46,7 +49,7 @@ def bars(title: str, items: Sequence[Bar], *, width: int = NARROW, kind: str = "
             + _words(0, y + 11, label, "ink")
             + _words(width, y + 11, item.said, "muted", "end")
             + _box(0, y + 17, width, 7, "rule", round=3)
-            + (_box(0, y + 17, max(2, width * item.value / most), 7, kind, round=3) if item.value else "")
+            + (_box(0, y + 17, max(2, width * item.value / most), 7, item.kind, round=3) if item.value else "")
             + "</g>"
         )
         y += 36
@@ -163,6 +166,16 @@ def ticks(high: float, most: int, *, whole: bool = False) -> list[float]:
     return [round(place * step, 10) for place in range(math.ceil(high / step - 1e-9) + 1)]
 
 
+def framed(svg: str) -> str:
+    """``svg``, one of these figures, with paper around it, as a file of its own needs it."""
+
+    def wider(found: re.Match[str]) -> str:
+        width, height = (float(size) + 2 * FRAME for size in found.groups())
+        return f'viewBox="-{FRAME} -{FRAME} {_n(width)} {_n(height)}" width="{_n(width)}" height="{_n(height)}"'
+
+    return re.sub(r'viewBox="0 0 (\S+) (\S+)" width="\S+" height="\S+"', wider, svg, count=1)
+
+
 # -- parts of a figure
 
 
@@ -171,7 +184,8 @@ def _svg(title: str, width: float, height: float, body: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {width:g} {_n(height)}" width="{width:g}"'
         f' height="{_n(height)}" role="img" aria-label="{_clean(title)}" font-size="{_TEXT}"'
         " font-family=\"Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif\">"
-        f'<rect class="paper" width="100%" height="100%" fill="#fff"/>{body}</svg>'
+        f'<rect class="paper" x="-{FRAME}" y="-{FRAME}" width="{width + 2 * FRAME:g}" height="{_n(height + 2 * FRAME)}"'
+        f' fill="#fff"/>{body}</svg>'
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from alpaca_core.datafiles import unfinished
 from alpaca_core.errors import ConfigError, MissingError
 from alpaca_core.png import png
+from alpaca_core.report.figures import framed
 from alpaca_core.report.pictures import Picture
 
 WIDTH = 1_440  # of a PNG in pixels
@@ -24,9 +25,10 @@ def write_figures(folder: Path, pictures: Mapping[str, Picture]) -> tuple[list[P
     content: dict[Path, bytes] = {}
     notes: list[str] = []
     for name, picture in pictures.items():
-        content[folder / f"{name}.svg"] = picture.svg.encode()
+        drawn = framed(picture.svg)
+        content[folder / f"{name}.svg"] = drawn.encode()
         try:
-            content[folder / f"{name}.png"] = png(picture.svg, WIDTH)
+            content[folder / f"{name}.png"] = png(drawn, WIDTH)
         except MissingError as exc:
             notes = [f"{exc.message} {exc.hint} The figures are written as SVG alone."]
     with unfinished(*content) as files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from alpaca_core.amounts import clock, dollars
@@ -91,7 +92,7 @@ def _rejected(facts: Facts) -> Picture | None:
         return None
     whole = made.get("candidates") or sum(counts.values())
     parts = [Bar("kept", made["kept"], _of(made["kept"], whole))] if "kept" in made else []
-    parts += [Bar(str(name), count, _of(count, whole)) for name, count in _largest(counts)]
+    parts += [Bar(str(name), count, _of(count, whole), "other") for name, count in _largest(counts)]
     return _bars("Candidates kept, and rejected by each filter", parts)
 
 
@@ -125,14 +126,14 @@ def _bars(title: str, items: Sequence[Bar]) -> Picture:
 
 
 def smoothed(losses: Sequence[float]) -> list[float]:
-    """``losses`` as a running mean that forgets: a step weighs 1/e of one that comes a 150th of the training later. The
-    first ones are weighed up, so that it begins where the losses do."""
-    keep = 1 - 1 / max(1.0, len(losses) / 150)
-    mean = weight = 0.0
+    """Each loss as the mean of those around it, a hundredth of the training before it and as much after; near the ends
+    fewer, as many on either side, so that the line neither lags nor begins elsewhere."""
+    sums = [0.0, *accumulate(losses)]
+    reach, last = len(losses) // 100, len(losses) - 1
     found = []
-    for loss in losses:
-        mean, weight = keep * mean + (1 - keep) * loss, keep * weight + (1 - keep)
-        found.append(mean / weight)
+    for place in range(len(losses)):
+        side = min(reach, place, last - place)
+        found.append((sums[place + side + 1] - sums[place - side]) / (2 * side + 1))
     return found
 
 
@@ -141,8 +142,10 @@ def _loss(steps: Sequence[Step], width: int) -> str:
     most = _POINTS if width == WIDE else _POINTS // 2
     size = -(-len(steps) // most)
     means = smoothed([step.loss for step in steps])
-    groups = [steps[first : first + size] for first in range(0, len(steps), size)]
-    band = [(of[-1].step, min(s.loss for s in of), max(s.loss for s in of)) for of in groups]
+    groups = [steps[at : at + size] for at in range(0, len(steps), size)]
+    first = steps[0]
+    band = [(first.step, first.loss, first.loss)]
+    band += [(of[-1].step, min(s.loss for s in of), max(s.loss for s in of)) for of in groups]
     places = [*range(0, len(steps), size), len(steps) - 1]
     line = [(steps[place].step, means[place]) for place in places]
     ends, last = [], max(step.epoch for step in steps)

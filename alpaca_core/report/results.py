@@ -38,7 +38,7 @@ def training(facts: Facts, pictures: Mapping[str, Picture]) -> Section:
         if of["seconds"]:
             said.append(("speed", f"{of['tokens'] / of['seconds']:,.0f} tokens a second"))
     listed = pairs([(name, escape(value)) for name, value in said], "facts across")
-    caption = "Loss of the steps, faint, and its running mean. Epochs end at the dashed lines."
+    caption = "Loss of the steps, faint, and the mean around them. Epochs end at the dashed lines."
     drawn = figure(pictures, "loss", caption)
     body = drawn + (listed if said else "")
     return Section("training", "Training", body)

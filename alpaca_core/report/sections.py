@@ -95,8 +95,7 @@ def _numbers(facts: Facts) -> list[tuple[str, str, str]]:
     costs = [summary[stage]["cost_usd"] for stage in STAGES if "cost_usd" in summary.get(stage, {})]
     if costs:
         known = None not in costs
-        each = made.get("account", {}).get("each")
-        more = f"{dollars(each)} a row" if known and each and made["account"].get("unit") == "usd" else ""
+        more = f"{dollars(sum(costs) / rows)} a row" if known and sum(costs) and rows else ""
         found.append(("paid to the teacher", dollars(sum(costs)) if known else "unknown", more))
     seconds = [summary[stage]["seconds"] for stage in STAGES if "seconds" in summary.get(stage, {})]
     if seconds:
