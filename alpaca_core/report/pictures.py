@@ -19,6 +19,7 @@ SERIES = {"before": "before", "most_frequent": "most frequent", "nearest": "near
 FAMILIES = 40  # kinds of task in one figure
 _COLUMNS = 20  # of a histogram
 _POINTS = 240  # of a curve
+_DIVIDERS = 24  # of it, at most
 _SHARES = {"exact_match": "exact match", "rouge_l": "ROUGE-L"}
 
 
@@ -148,13 +149,14 @@ def _loss(steps: Sequence[Step], width: int) -> str:
     band += [(of[-1].step, min(s.loss for s in of), max(s.loss for s in of)) for of in groups]
     places = [*range(0, len(steps), size), len(steps) - 1]
     line = [(steps[place].step, means[place]) for place in places]
-    ends, last = [], max(step.epoch for step in steps)
-    for epoch in range(1, int(last) + 1):
-        end = next((step.step for step in steps if step.epoch >= epoch - 1e-3), None)
-        if end is not None:
-            ends.append((end, f"epoch {epoch}"))
-    every = -(-len(ends) // (6 if width == WIDE else 3)) or 1
-    said = [(x, name if (place + 1) % every == 0 else "") for place, (x, name) in enumerate(ends)]
+    ends: dict[int, int] = {}  # the first step at or behind the end of each epoch
+    for step in steps:
+        ends.setdefault(int(step.epoch + 1e-3), step.step)
+    epochs = [epoch for epoch in ends if epoch]
+    every = -(-len(epochs) // (6 if width == WIDE else 3)) or 1
+    if len(epochs) > _DIVIDERS:
+        epochs = [epoch for epoch in epochs if epoch % every == 0]
+    said = [(ends[epoch], f"epoch {epoch}" if epoch % every == 0 else "") for epoch in epochs]
     return curve("Loss of each step of the training", band, line, width=width, below="steps", dividers=said)
 
 
