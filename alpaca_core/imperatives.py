@@ -69,9 +69,15 @@ _ASKING_FOR = re.compile(
 _ASKING = frozenset(
     "can could would will i we i'd you your the our this need help let let's try feel be make do go take".split()
 )
-_TWO_OBJECTS = frozenset("give tell teach show send ask offer assign help".split())
+_TWO_OBJECTS = frozenset("give tell teach show send ask offer assign write".split())
 _NOT_A_VERB = (PREPOSITIONS | ENDS | DETERMINERS | PRONOUNS | QUESTION | AUXILIARY | FILLERS | ADJECTIVES) - VERBS
 _NOT_A_VERB |= frozenset("half twice sure hello hi".split())
+# Before a colon these name what follows: "List: apple, egg".
+_LABELS = frozenset(
+    "list question answer input output review query plot note comment result test challenge order code plan".split()
+)
+# Behind a word, these make it a subject: "Research has shown".
+_FINITE = frozenset("is are was were will would has have had should may".split())
 _NOUN_ENDINGS = ("ing", "tion", "ment", "ness", "ity", "s", "ed")
 _MANNER = frozenset("detail details brief words sentence sentences terms depth english paragraph short order".split())
 _AMOUNTS = (
@@ -92,7 +98,8 @@ def read(text: str) -> Reading:
     lower = [token.lower() for token in tokens]
     if foreign(tokens, lower):
         return Reading("other")
-    question = staged = ""
+    question = ""
+    staged = Reading("unparsed")
     start = 0
     for _ in range(_CLAUSES):
         end = next((place for place in range(start, len(tokens)) if tokens[place][0] in _STOPS), len(tokens))
@@ -100,21 +107,22 @@ def read(text: str) -> Reading:
         if end > start:
             place = _imperative(tokens, lower, start, end)
             if place >= 0 and lower[place] in STAGING:
-                staged = lower[place]
+                staged = _reading(tokens, lower, place, end)
                 question = question or _question(tokens, lower, place + 1, end, "")
                 place = _next_verb(lower, place + 1, end)
             elif place < 0 and not question:
                 question = _question(tokens, lower, start, end, stop)
             if place >= 0 and not (question and lower[place] in ANSWERING):
-                verb = base(lower[place])
-                behind = _behind(lower, place, end)
-                return Reading("verb", verb, head(tokens, behind, end, two_objects=verb in _TWO_OBJECTS))
+                return _reading(tokens, lower, place, end)
         if end == len(tokens) or question and stop in "\n:":  # what follows is what the question is about
             break
         start = end + 1
-    if question:
-        return Reading("question", question)
-    return Reading("verb", staged) if staged else Reading("unparsed")
+    return Reading("question", question) if question else staged
+
+
+def _reading(tokens: Sequence[str], lower: Sequence[str], place: int, end: int) -> Reading:
+    verb = base(lower[place])
+    return Reading("verb", verb, head(tokens, _behind(lower, place, end), end, two_objects=verb in _TWO_OBJECTS))
 
 
 def words(text: str) -> list[str]:
@@ -140,7 +148,8 @@ def foreign(tokens: Sequence[str], lower: Sequence[str]) -> bool:
                 english += 1
             elif (word in FOREIGN or not word.isascii()) and (token == word or seen == 1):  # no names
                 strange += 1
-    return strange > english or (not english and seen > 3 and base(lower[0]) not in VERBS)
+    unknown = not english and seen > 3 and SHARED.isdisjoint(lower) and base(lower[0]) not in VERBS
+    return strange > english or unknown
 
 
 def base(word: str) -> str:
@@ -166,6 +175,8 @@ def _imperative(tokens: Sequence[str], lower: Sequence[str], start: int, end: in
             if follows in QUESTION:
                 return -1
             place = _verb_at(tokens, lower, at + 1, end)
+            if place >= 0 and lower[place + 1 : min(place + 2, end)] in ([], [","]):  # a list of words
+                place = -1
         elif lower[at] == "and" and follows in ("you", "need", "your"):
             place = _verb_at(tokens, lower, at + 1, end)
         if place >= 0:
@@ -194,8 +205,10 @@ def _verb_at(tokens: Sequence[str], lower: Sequence[str], start: int, end: int) 
         return -1
     word = lower[place]
     after = lower[place + 1] if place + 1 < end else ""
+    if word in _LABELS and not after and tokens[end : end + 1] and tokens[end] in ":-\n":
+        return -1
     if base(word) in VERBS or base(word.rpartition("-")[2]) in VERBS:  # also "copy-edit"
-        if after in AUXILIARY and after not in ("do", "can"):
+        if after in _FINITE:
             return -1
         if after == "of" and word not in ("think", "conceive", "dispose", "beware"):  # "List of …"
             return -1
@@ -204,7 +217,9 @@ def _verb_at(tokens: Sequence[str], lower: Sequence[str], start: int, end: int) 
             return -1
         return place
     if after in DETERMINERS and word.isalpha() and len(word) > 2 and not tokens[place][1:2].isupper():
-        if word not in _NOT_A_VERB and not word.endswith(_NOUN_ENDINGS):  # a verb that the lexicon lacks
+        if not word.endswith(_NOUN_ENDINGS) and (  # a verb that the lexicon lacks
+            word not in _NOT_A_VERB or word in ADJECTIVES and after in ("the", "this", "these", "my", "our")
+        ):
             return place
     return -1
 
@@ -231,7 +246,9 @@ def _question(tokens: Sequence[str], lower: Sequence[str], start: int, end: int,
     for place in range(start, end):
         word = lower[place].partition("'")[0]
         leads = place == start or place == start + 1 and lower[start] in PREPOSITIONS or lower[place - 1] == ","
-        if word in QUESTION and (asks or leads):
+        if word in QUESTION and (
+            asks or leads and lower[place + 1 : place + 2] not in (["a"], ["an"])
+        ):  # "What a day!"
             return word
     return "yes/no" if asks or lower[start] in AUXILIARY and tokens[start][0].isupper() else ""
 

@@ -74,7 +74,7 @@ def head(tokens: Sequence[str], start: int, end: int, *, two_objects: bool = Fal
             goes_on = after[:1].isalpha() and after not in _CLOSED and after not in DETERMINERS
             if not goes_on or after in VERBS and after not in ADJECTIVES:
                 break
-            if found and not adjective(lower[place - 1]) or not found and not determined and word != ",":
+            if found and not adjective(found) or not found and not determined and word != ",":
                 break
         elif not word[0].isalpha():
             break
@@ -99,7 +99,7 @@ def head(tokens: Sequence[str], start: int, end: int, *, two_objects: bool = Fal
                 break
             if not found and not determined and word not in _BARE:
                 break
-        elif found and word.endswith("ing") and word not in NOUNS_IN_ING and _starts_phrase(after):
+        elif (found or not determined) and word.endswith("ing") and word not in NOUNS_IN_ING and _starts_phrase(after):
             break
         elif _participle(word) and (_ends_phrase(after) if found else not determined and after in PREPOSITIONS):
             break
