@@ -32,7 +32,7 @@ from alpaca_core.nouns import COORDINATION, OPAQUE, head, is_number
 
 class Reading(NamedTuple):
     """What an instruction is: an imperative (``verb``, and ``object`` where it has one), a question (``verb`` is its
-    question word, or "yes/no"), English that holds neither, or another language."""
+    question word, "yes/no" or "other"), English that holds neither, or another language."""
 
     kind: Literal["verb", "question", "unparsed", "other"]
     verb: str = ""
@@ -237,7 +237,7 @@ def _next_verb(lower: Sequence[str], start: int, end: int) -> int:
 
 
 def _question(tokens: Sequence[str], lower: Sequence[str], start: int, end: int, stop: str) -> str:
-    """The question word of a clause, "yes/no" for one without, or nothing if it is no question."""
+    """The question word of a clause, "yes/no" or "other" for one without, or nothing if it is no question."""
     while start < end - 1 and (lower[start] in FILLERS or lower[start] == ","):
         start += 1
     if start >= end:
@@ -250,7 +250,9 @@ def _question(tokens: Sequence[str], lower: Sequence[str], start: int, end: int,
             asks or leads and lower[place + 1 : place + 2] not in (["a"], ["an"])
         ):  # "What a day!"
             return word
-    return "yes/no" if asks or lower[start] in AUXILIARY and tokens[start][0].isupper() else ""
+    if lower[start] in AUXILIARY and (asks or tokens[start][0].isupper()):
+        return "yes/no"
+    return "other" if asks else ""
 
 
 def _behind(lower: Sequence[str], verb: int, end: int) -> int:

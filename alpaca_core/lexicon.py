@@ -241,7 +241,7 @@ PLURALS_IN_ICS = _words("""
 SHARED = _words("""
     a an in on no do me so as at or to i am die was hat man war den des en he has had son come per compare describe
     imagine propose combine note explore invite cite organize formulate prepare analyze use data general real total
-    plan test list lists start film drama may pour like over under by un us dare male more fine sale time observe
+    plan test list lists start film drama may pour like over under by us dare male more fine sale time observe
 """)
 FOREIGN = (
     _words("""
@@ -257,7 +257,8 @@ FOREIGN = (
     và của cho một
     ang ng mga sa
     og det som av för och att är på jest się na oraz
-    pentru din și ett ei
+    un drei zwei vier fünf trois deux quatre cinq tres dos cuatro cinco tre due drie
+    twee três quatro pentru din și ett ei
 """)
     - SHARED
 )
