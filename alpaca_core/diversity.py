@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from alpaca_core.imperatives import LONGEST, read
+from alpaca_core.imperatives import LONGEST, Reading, read
+from alpaca_core.tokens import unicode_tokens
 
 
 @dataclass(frozen=True)
@@ -97,19 +98,21 @@ def analyse(instructions: Iterable[str]) -> Diversity:
     beginnings: Counter[tuple[str, str]] = Counter()
     for text in instructions:
         rows += 1
-        script = script_of(text[:LONGEST])
-        reading = read(text) if script == "Latin" else None
-        if reading is None or reading.kind == "other":
-            scripts[script] += 1
-            beginnings[script, beginning(text[:LONGEST])] += 1
-        elif reading.kind == "question":
-            asked[reading.verb] += 1
-        elif reading.kind == "unparsed":
-            unparsed += 1
-        else:
-            verbs[reading.verb] += 1
-            if reading.object:
-                pairs[reading.verb, reading.object] += 1
+        text = text[:LONGEST]
+        script = script_of(text)
+        reading = read(text) if script == "Latin" else Reading("other")
+        match reading.kind:
+            case "verb":
+                verbs[reading.verb] += 1
+                if reading.object:
+                    pairs[reading.verb, reading.object] += 1
+            case "question":
+                asked[reading.verb] += 1
+            case "unparsed":
+                unparsed += 1
+            case "other":
+                scripts[script] += 1
+                beginnings[script, beginning(text)] += 1
     return Diversity(
         rows=rows,
         verbs=_falling(verbs),
@@ -119,7 +122,7 @@ def analyse(instructions: Iterable[str]) -> Diversity:
         other=scripts.total(),
         asked=_falling(asked),
         scripts=_falling(scripts),
-        beginnings=_falling(beginnings),
+        beginnings=_falling(_merged(beginnings)),
     )
 
 
@@ -128,59 +131,67 @@ def _falling(counts: Counter[Any]) -> dict[Any, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def _merged(counts: Counter[tuple[str, str]]) -> Counter[tuple[str, str]]:
+    """Spellings of one word (with and without accents, harakat or hamza) counted under the most frequent of them."""
+    label: dict[tuple[str, str], tuple[str, str]] = {}
+    merged: Counter[tuple[str, str]] = Counter()
+    for (script, text), count in _falling(counts).items():
+        key = script, "".join(unicode_tokens(text))
+        merged[label.setdefault(key, (script, text))] += count
+    return merged
+
+
 # Said to be polite, before what is wanted.
 _POLITE = (
-    "请",
-    "請",
-    "من فضلك",
-    "رجاءً",
-    "رجاء",
-    "لو سمحت",
-    "por favor",
-    "s'il vous plaît",
-    "bitte",
-    "пожалуйста",
-    "कृपया",
+    *("请", "請", "من فضلك", "لو سمحت", "الرجاء", "رجاءً", "رجاء", "por favor", "s'il vous plaît", "bitte"),
+    *("per favore", "пожалуйста", "कृपया", "lütfen", "proszę"),
 )
-UNSPACED = frozenset(("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"))
+# Scripts whose words no spaces part.
+UNSPACED = frozenset(("Han", "Japanese", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"))
+_NAMES = {"Cjk": "Han", "Ideographic": "Han", "Hiragana": "Japanese", "Katakana": "Japanese", "Fullwidth": "Latin"}
 
 
 def script_of(text: str) -> str:
-    """The script of most letters of ``text``, as Unicode names it; ``Latin`` where there are none."""
+    """The script of most letters of ``text``, as Unicode names it, and ``Japanese`` for Han letters with kana among
+    them; ``Latin`` where there are no letters."""
     if text.isascii():
         return "Latin"
     counts = Counter(_script(letter) for letter in text if letter.isalpha())
-    return counts.most_common(1)[0][0] if counts else "Latin"
+    (script, _), *_ = counts.most_common(1) or [("Latin", 0)]
+    return "Japanese" if script == "Han" and counts["Japanese"] else script
 
 
 @lru_cache(maxsize=4096)
 def _script(letter: str) -> str:
     name = unicodedata.name(letter, "unknown").partition(" ")[0].partition("-")[0].title()
-    return {"Cjk": "Han", "Ideographic": "Han", "Fullwidth": "Latin"}.get(name, name)
+    return _NAMES.get(name, name)
 
 
 def beginning(text: str) -> str:
     """How ``text`` begins, politeness left out: its first word, or its first two letters in a script without spaces."""
-    text = unicodedata.normalize("NFC", text).casefold()
-    text = text[next((place for place, char in enumerate(text) if char.isalpha()), len(text)) :]
-    for word in _POLITE:
-        if text.startswith(word):
-            text = text[len(word) :].lstrip(" ,،，、:：!")
+    text = _from_letter(unicodedata.normalize("NFC", text).casefold())
+    for words in _POLITE:
+        if text.startswith(words):
+            text = _from_letter(text[len(words) :]) or text
     if text and _script(text[0]) in UNSPACED:
-        return "".join(_clusters(text)[:2])
+        return "".join(_letters(text)[:2])
     word, *_ = text.split() or [""]
-    return "".join(_clusters(word))
+    return "".join(_letters(word))
 
 
-def _clusters(text: str) -> list[str]:
+def _from_letter(text: str) -> str:
+    return text[next((place for place, char in enumerate(text) if char.isalpha()), len(text)) :]
+
+
+def _letters(text: str) -> list[str]:
     """The letters of ``text`` up to the first sign that is none, each with its marks."""
-    clusters: list[str] = []
+    letters: list[str] = []
     for char in text:
         category = unicodedata.category(char)
-        if category[0] == "M" and clusters:
-            clusters[-1] += char
+        if category[0] == "M" and letters:
+            letters[-1] += char
         elif category[0] in "LN" or char in "'’-":
-            clusters.append(char)
-        elif category != "Cf":
+            letters.append(char)
+        elif category != "Cf":  # joiners and direction marks are invisible
             break
-    return clusters
+    return letters

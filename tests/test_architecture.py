@@ -18,7 +18,8 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # is a command.
 LAYERS = """
     records errors tokens markers settings schema yields signals amounts lexicon
-    imperatives png
+    nouns png
+    imperatives
     diversity
     sunburst
     specs protocols steplog
