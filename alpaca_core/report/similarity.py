@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -42,13 +43,28 @@ def similarity(instructions: Sequence[str], sample: int = SAMPLE) -> Similarity:
             for word in unicode_tokens(text[: 40 * _LONGEST])[:_LONGEST]
         )
 
-    texts: list[str | None] = [encode(text) or None for text in instructions]
+    texts = [encode(text) for text in instructions]
+    times = Counter(texts)
+    holding: dict[str, list[str]] = defaultdict(list)  # the texts that hold a word
+    for text in times:
+        for word in set(text):
+            holding[word].append(text)
+
+    def nearest(text: str) -> float:
+        if times[text] > 1:
+            return float(bool(text))
+        best, left, seen = 0.0, len(text), {text}
+        for word in sorted(set(text), key=lambda word: (len(holding[word]), word)):
+            # Whoever holds none of the words before this one has at most ``left`` of them in common.
+            if best >= 2 * left / (len(text) + left):
+                break
+            others = [other for other in holding[word] if other not in seen]
+            found = process.extractOne(text, others, scorer=Indel.normalized_similarity, score_cutoff=best)
+            best = max(best, found[1] if found else 0.0)
+            seen.update(others)
+            left -= text.count(word)
+        return best
+
     size = min(len(texts), sample, max(_FEWEST, _PAIRS // max(1, len(texts))))
-    drawn = Random("similarity").sample(range(len(texts)), size)
-    nearest = []
-    for place in sorted(drawn):
-        text, texts[place] = texts[place], None  # None is passed over
-        found = process.extractOne(text, texts, scorer=Indel.normalized_similarity) if text else None
-        nearest.append(float(found[1]) if found else 0.0)
-        texts[place] = text
-    return Similarity(len(texts), tuple(nearest))
+    drawn = sorted(Random("similarity").sample(range(len(texts)), size))
+    return Similarity(len(texts), tuple(nearest(texts[place]) for place in drawn))
