@@ -23,14 +23,15 @@ def check_figures(folder: Path) -> None:
 def write_figures(folder: Path, pictures: Mapping[str, Picture]) -> tuple[list[Path], list[str]]:
     """Write each of ``pictures`` into ``folder``, all or none: the files, and what there is to say about them."""
     content: dict[Path, bytes] = {}
-    notes: list[str] = []
+    missing: dict[str, list[str]] = {}  # figures without a PNG, by what it needs
     for name, picture in pictures.items():
         drawn = framed(picture.svg)
         content[folder / f"{name}.svg"] = drawn.encode()
         try:
             content[folder / f"{name}.png"] = png(drawn, WIDTH)
         except MissingError as exc:
-            notes = [f"{exc.message} {exc.hint} The figures are written as SVG alone."]
+            missing.setdefault(f"{exc.message} {exc.hint}", []).append(name)
+    notes = [f"{', '.join(names)}: written as SVG alone. {why}" for why, names in missing.items()]
     with unfinished(*content) as files:
         for file, data in zip(files, content.values(), strict=True):
             file.write(data)

@@ -101,7 +101,7 @@ def answers(facts: Facts) -> Section:
         base = before[place] if place < len(before) else None
         given = {part: str(sample.get(part) or "") for part in ("instruction", "input", "expected")}
         both = "".join(
-            f'<div class="answer"><h4>{name} {_mark(answer)}</h4>{texts({"": str(answer.get("answer", ""))})}</div>'
+            f'<div class="answer"><p class="place">{name} {_mark(answer)}</p>{texts({"": str(answer.get("answer", ""))})}</div>'
             for name, answer in (("before training", base), ("after training", sample))
             if answer is not None
         )

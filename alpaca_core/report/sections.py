@@ -251,7 +251,7 @@ def first_rows(facts: Facts) -> Section:
 def _row(facts: Facts, place: int) -> str:
     row = facts.rows[place]
     parts = {"instruction": row.instruction, "input": row.input, "output": row.output}
-    return f'<article class="row"><h4>row {place:,}</h4>{texts(parts, skip_empty=("input",))}</article>'
+    return f'<article class="row"><p class="place">row {place:,}</p>{texts(parts, skip_empty=("input",))}</article>'
 
 
 def texts(parts: Mapping[str, str], *, skip_empty: Sequence[str] = ()) -> str:
