@@ -137,6 +137,13 @@ def test_the_same_files_give_the_same_bytes(run):
     assert make_report(run).html == make_report(run).html == (run / "report.html").read_text()
 
 
+def test_what_the_plugin_says_of_its_terms_is_a_note_to_check(run):
+    asked = []
+    html = make_report(run, lambda teacher: asked.append(teacher) or "Read <b>the terms</b>.").html
+    assert asked == ["procedural"] and "<li><bdi>Read &lt;b&gt;the terms&lt;/b&gt;.</bdi></li>" in html
+    assert "no legal advice" in html
+
+
 def test_a_file_of_rows_has_the_sections_that_it_can_have(hostile):
     sections = re.findall(r'<section id="(\w+)"', hostile.read_text())
     assert sections == ["instructions", "lengths", "similarity", "rows", "provenance"]
@@ -271,8 +278,28 @@ def test_a_short_text_is_shown_as_it_is(text):
 @given(st.sampled_from(["<", "&", "\x00", "\u202e", "漢", "a", "\n", "😀", '"']), st.integers(1, 40))
 def test_no_text_is_longer_than_its_room(char, every):
     html = texts.block((char * every + "a ") * (30_000 // every))
-    assert len(html.encode()) < 2 * texts.MOST
+    assert len(html.encode()) < 1.5 * texts.MOST
     assert re.search(r"cut here; [\d,]+ more characters", html)
+    assert "cut here" in texts.block("\x00" * 300)
+
+
+@pytest.mark.parametrize("char", ["<", "\u202e", "漢", "a", "\n"])
+def test_the_worst_texts_leave_a_page_under_500_kb(char, tmp_path):
+    """More rows, rejected candidates, answers and names than are shown, all of them long. Figures of rows and of a
+    training, which are not here, take 100 KB at most."""
+    long = char * 5_000 + "."
+    row = dict.fromkeys(("instruction", "input", "output", "expected", "answer", "reason"), long)
+    families = {f"{n}{long}": {"n": 5, "exact_match": 0.5} for n in range(60)}
+    scored = {"n": 9, "exact_match": 0.5, "rouge_l": 0.5, "by_family": families, "samples": [row] * 5}
+    summary = {"status": long, "teacher": long, "notice": long, "evaluation": {"before": scored, "after": scored}}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    write(tmp_path / "alpaca_data.json", [(long, long, long)] * 20)
+    for name, lines in (
+        ("rejected.jsonl", [row | {"filter": f"{n}{long}"} for n in range(12) for _ in range(2)]),
+        ("samples.jsonl", [row | {"row": n % 9, "step": n, "prompt": long, "reference": long} for n in range(81)]),
+    ):
+        (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert len(make_report(tmp_path).html.encode("utf-8", "backslashreplace")) < 400_000
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=8), ANY)

@@ -16,9 +16,10 @@ from alpaca_core.sunburst import sunburst
 
 STAGES = {"generation": "generate", "selection": "select", "training": "train", "evaluation": "evaluate"}
 SERIES = {"before": "before", "most_frequent": "most frequent", "nearest": "nearest row", "after": "after"}
-FAMILIES = 40  # kinds of task in one figure
+FAMILIES = 30  # kinds of task in one figure
 _COLUMNS = 20  # of a histogram
 _POINTS = 240  # of a curve
+_NAME = 40  # characters of a name that others gave
 _DIVIDERS = 24  # of it, at most
 _SHARES = {"exact_match": "exact match", "rouge_l": "ROUGE-L"}
 
@@ -93,7 +94,7 @@ def _rejected(facts: Facts) -> Picture | None:
         return None
     whole = made.get("candidates") or sum(counts.values())
     parts = [Bar("kept", made["kept"], _of(made["kept"], whole))] if "kept" in made else []
-    parts += [Bar(str(name), count, _of(count, whole), "other") for name, count in _largest(counts)]
+    parts += [Bar(str(name)[:_NAME], count, _of(count, whole), "other") for name, count in _largest(counts)]
     return _bars("Candidates kept, and rejected by each filter", parts)
 
 
@@ -104,7 +105,7 @@ def _money(account: Mapping[str, Any]) -> Picture | None:
         return None
     text = dollars if account.get("unit") == "usd" else lambda amount: f"{amount:,.0f} tokens"
     largest = sorted(parts.items(), key=lambda part: -part[1]["amount"])[:12]
-    return _bars("What was paid for", [Bar(name, of["amount"], text(of["amount"])) for name, of in largest])
+    return _bars("What was paid for", [Bar(name[:_NAME], of["amount"], text(of["amount"])) for name, of in largest])
 
 
 def _spent(account: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -193,7 +194,7 @@ def families(summary: Mapping[str, Any]) -> list[tuple[str, int, list[float]]]:
 
 
 def _families(summary: Mapping[str, Any]) -> Picture | None:
-    items = [Dots(name.replace("_", " "), shares) for name, _, shares in families(summary)[:FAMILIES]]
+    items = [Dots(name.replace("_", " ")[:_NAME], shares) for name, _, shares in families(summary)[:FAMILIES]]
     return _dots("Exact match of each kind of task", _series(summary), items)
 
 

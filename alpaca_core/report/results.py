@@ -10,6 +10,7 @@ from alpaca_core.amounts import clock
 from alpaca_core.report.facts import Facts
 from alpaca_core.report.pictures import FAMILIES, SERIES, Picture, families
 from alpaca_core.report.sections import Section, figure, pairs, table, texts
+from alpaca_core.report.texts import LESS, block, inline
 
 ANSWERS = 5  # sample answers shown
 BASELINES = ("most_frequent", "nearest")  # they stop because nobody generates: no rate of theirs is shown
@@ -77,7 +78,7 @@ def _by_family(summary: Mapping[str, Any], names: Sequence[str], pictures: Mappi
         return ""
     found = families(summary)
     rows = [
-        (escape(name.replace("_", " ")), f"{n:,}", *(f"{share:.0%}" for share in shares))
+        (inline(name.replace("_", " "), 40), f"{n:,}", *(f"{share:.0%}" for share in shares))
         for name, n, shares in found[:FAMILIES]
     ]
     left = f"<p>{len(found) - FAMILIES:,} more kinds are in summary.json.</p>" if len(found) > FAMILIES else ""
@@ -94,16 +95,16 @@ def _number(value: Any) -> bool:
 
 def answers(facts: Facts) -> Section:
     """What the model answers to held-out rows, beside its base, and how its answers came to be."""
-    of = facts.summary.get("evaluation", {})
-    before, after = ((of.get(when) or {}).get("samples", ()) for when in ("before", "after"))
+    scored = facts.summary.get("evaluation", {})
+    before, after = ((scored.get(when) or {}).get("samples", ()) for when in ("before", "after"))
     parts = []
     for place, sample in enumerate(after[:ANSWERS]):
         base = before[place] if place < len(before) else None
         given = {part: str(sample.get(part) or "") for part in ("instruction", "input", "expected")}
         both = "".join(
-            f'<div class="answer"><p class="place">{name} {_mark(answer)}</p>{texts({"": str(answer.get("answer", ""))})}</div>'
-            for name, answer in (("before training", base), ("after training", sample))
-            if answer is not None
+            f'<div class="answer"><p class="place">{name} {_mark(of)}</p>{block(str(of.get("answer", "")), LESS)}</div>'
+            for name, of in (("before training", base), ("after training", sample))
+            if of is not None
         )
         parts.append(
             f'<article class="row">{texts(given, skip_empty=("input",))}<div class="two">{both}</div></article>'
@@ -124,6 +125,6 @@ def _on_the_way(facts: Facts) -> str:
     parts = []
     for lines in list(prompts.values())[:3]:
         given = {"prompt": str(lines[0].get("prompt", "")), "expected": str(lines[0].get("reference", ""))}
-        given |= {f"step {line.get('step', 0):,}": str(line.get("answer", "")) for line in lines[-6:]}
+        given |= {f"step {line.get('step', 0):,}": str(line.get("answer", "")) for line in lines[-4:]}
         parts.append(f'<article class="row">{texts(given)}</article>')
     return f"<h3>While it was trained</h3>{''.join(parts)}" if parts else ""

@@ -13,11 +13,11 @@ from alpaca_core.diversity import Diversity
 from alpaca_core.report.facts import Facts
 from alpaca_core.report.measures import PARTS, Measures
 from alpaca_core.report.pictures import STAGES, Picture, threshold
-from alpaca_core.report.texts import block, inline
+from alpaca_core.report.texts import LESS, MOST, block, inline
 
 FIRST = 6  # rows shown
 _KINDS = 8  # kinds of reason shown
-_FILTERS = 8  # filters of which rejected candidates are shown
+_FILTERS = 6  # filters of which rejected candidates are shown
 _OBJECTS = 16  # of a verb, when it is zoomed into
 _VERBS = 20
 
@@ -69,7 +69,7 @@ def head(facts: Facts) -> str:
     """Name, status, notice and the numbers that people look for first."""
     summary = facts.summary
     status = str(summary.get("status", "")) if facts.is_run else ""
-    pill = f'<span class="status {"good" if status == "done" else "odd"}">{escape(status)}</span>' if status else ""
+    pill = f'<span class="status {"good" if status == "done" else "odd"}">{inline(status, 20)}</span>' if status else ""
     notice = f'<p class="notice">{inline(str(summary["notice"]), 300)}</p>' if summary.get("notice") else ""
     tiles = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
@@ -251,15 +251,16 @@ def first_rows(facts: Facts) -> Section:
 def _row(facts: Facts, place: int) -> str:
     row = facts.rows[place]
     parts = {"instruction": row.instruction, "input": row.input, "output": row.output}
-    return f'<article class="row"><p class="place">row {place:,}</p>{texts(parts, skip_empty=("input",))}</article>'
+    shown = texts(parts, skip_empty=("input",), most=MOST)
+    return f'<article class="row"><p class="place">row {place:,}</p>{shown}</article>'
 
 
-def texts(parts: Mapping[str, str], *, skip_empty: Sequence[str] = ()) -> str:
-    """Texts under their names."""
+def texts(parts: Mapping[str, str], *, skip_empty: Sequence[str] = (), most: int = LESS) -> str:
+    """Texts under their names, each of about ``most`` bytes."""
     return (
         "<dl class=texts>"
         + "".join(
-            f"<div><dt>{escape(name)}</dt><dd>{block(text)}</dd></div>"
+            f"<div><dt>{escape(name)}</dt><dd>{block(text, most)}</dd></div>"
             for name, text in parts.items()
             if text or name not in skip_empty
         )

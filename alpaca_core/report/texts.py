@@ -8,7 +8,9 @@ from html import escape
 
 START = 320  # characters of a long text that are seen before it is opened
 LINES = 8  # and lines
-MOST = 4_000  # bytes of HTML that one text may take, whatever it holds
+MOST = 2_000  # bytes of HTML that one text may take, whatever it holds; LESS where there are many
+LESS = 1_000
+_SEEN = 600  # of them for what is seen of it at first
 
 # Joiners that scripts and emoji are written with, and marks that only say which way a letter runs: they stay.
 _HARMLESS = "\u200c\u200d\u200e\u200f\u061c\u00ad"
@@ -24,28 +26,28 @@ def inline(text: str, most: int = 90) -> str:
     line = " ".join(text[: 10 * most].split())
     if len(line) > most or len(text) > 10 * most:
         line = line[: most - 1].rstrip() + "…"
-    return f"<bdi>{_visible(line, MOST)[0]}</bdi>"
+    html, used = _visible(line, 6 * most)
+    return f"<bdi>{html}{'…' if used < len(line) else ''}</bdi>"
 
 
-def block(text: str) -> str:
+def block(text: str, most: int = MOST) -> str:
     """``text`` as a block of its own. A long one shows its start and can be opened; a very long one is cut, and says
-    so.
-
-    Whatever ``text`` is, the block takes about ``MOST`` bytes of HTML and as much again for its start.
-    """
+    so. Whatever it is, it takes about ``most`` bytes of HTML, and 600 more for its start."""
     if not text.strip():
         return '<p class="none">empty</p>' if not text else '<p class="none">white space only</p>'
+    shown, used = _visible(text, most)
+    left = len(text) - used
+    whole = f'<div class="text" dir="auto">{shown}</div>' + (
+        f'<p class="cut">cut here; {left:,} more characters</p>' if left else ""
+    )
     start = _start(text)
     if len(start) == len(text):
-        return f'<div class="text" dir="auto">{_visible(text, MOST)[0]}</div>'
-    shown, used = _visible(text, MOST)
-    left = len(text) - used
-    cut = f'<p class="cut">cut here; {left:,} more characters</p>' if left else ""
+        return whole
     return (
         '<details class="long"><summary>'
-        f'<span class="text start" dir="auto">{_visible(start, MOST // 2)[0]}…</span> '
+        f'<span class="text start" dir="auto">{_visible(start, _SEEN)[0]}…</span> '
         f'<span class="more">all of it: {len(text):,} characters</span></summary>'
-        f'<div class="text" dir="auto">{shown}</div>{cut}</details>'
+        f"{whole}</details>"
     )
 
 
