@@ -78,7 +78,8 @@ VERBS = _words("""
 PARTICLES = {
     "act": ("out", "as"), "add": ("up",), "ask": ("for",), "back": ("up",), "break": ("down", "up"),
     "bring": ("up",), "build": ("up",), "call": ("out",), "carry": ("out",), "check": ("out", "for"),
-    "clean": ("up",), "come": ("up with",), "cross": ("out", "check"), "cut": ("down", "out"), "double": ("check",),
+    "clean": ("up",), "come": ("up with",), "cross": ("out", "check", "reference"), "cut": ("down", "out"),
+    "double": ("check",),
     "draw": ("up",), "dream": ("up",), "elaborate": ("on", "upon"), "figure": ("out",), "fill": ("in", "out", "up"),
     "find": ("out",), "finish": ("off",), "flesh": ("out",), "follow": ("up",), "give": ("out", "back"),
     "jot": ("down",), "lay": ("out",), "leave": ("out",), "line": ("up",), "list": ("out", "down"),

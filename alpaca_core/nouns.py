@@ -34,6 +34,7 @@ _DEFINITE = frozenset("the this that these those its".split())
 _SECOND = frozenset("a an the some".split()) | NUMBERS
 # Adjectives where a phrase follows them: "the elements present in the region".
 _PREDICATES = frozenset("present native due such".split())
+_ADVERBS = frozenset("home abroad forward forwards backward backwards outdoors indoors ahead twice overnight".split())
 # Modifiers that may come without a determiner: "Rewrite following text", "Explain online banking".
 _BARE = frozenset("given following more past related online missing underlying existing provided used".split())
 # Modifiers that are nouns where nothing follows them: "the ending of the story".
@@ -48,7 +49,7 @@ def head(tokens: Sequence[str], start: int, end: int, *, two_objects: bool = Fal
     "give the class a quiz".
     """
     lower = [token.lower() for token in tokens[start:end]]
-    titled = sum(token[0].isupper() for token in tokens[start:end]) > 0.7 * (end - start)
+    titled = _titled(tokens[start:end])
     noun = name = ""
     determined = indefinite = False
     place = 0
@@ -113,7 +114,7 @@ def head(tokens: Sequence[str], start: int, end: int, *, two_objects: bool = Fal
             )
         ):
             break
-        elif found and word in _PREDICATES and after in PREPOSITIONS:
+        elif found and (word in _PREDICATES and after in PREPOSITIONS or word in _ADVERBS and _ends_phrase(after)):
             break
         elif word in ADJECTIVES or word.endswith("ly") and word not in _NOT_ADVERBS:
             if word in ("sure", "certain") and after in ("the", "that", "to", "it", "all", "you", "your"):
@@ -161,6 +162,12 @@ def singular(noun: str) -> str:
 def is_number(word: str) -> bool:
     """Whether ``word`` is a number, in figures or in letters."""
     return word[0].isdigit() or word in NUMBERS
+
+
+def _titled(tokens: Sequence[str]) -> bool:
+    """Whether capitals mean nothing because all words have them: "Write A Poem About The Sea"."""
+    capitals = [token for token in tokens if token[0].isupper()]
+    return len(capitals) > 0.7 * len(tokens) and any(word.lower() in DETERMINERS | PREPOSITIONS for word in capitals)
 
 
 def _participle(word: str) -> bool:
