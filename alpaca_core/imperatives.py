@@ -40,7 +40,8 @@ class Reading(NamedTuple):
 
 
 LONGEST = 1000  # letters that are read: an instruction says early what it wants
-_CLAUSES = 8  # clauses that are looked at
+_WORDS = 200  # as many of its words
+_CLAUSES = 8  # and of its clauses
 
 # What is quoted or code is no instruction: it becomes one opaque word.
 _QUOTED = re.compile(
@@ -129,7 +130,7 @@ def _reading(tokens: Sequence[str], lower: Sequence[str], place: int, end: int) 
 def words(text: str) -> list[str]:
     """Words, numbers and the signs that part clauses; each quotation and piece of code is one OPAQUE word."""
     text = text[:LONGEST].replace("’", "'").replace("‘", "'").replace(OPAQUE, " ")
-    return _WORD.findall(_ASIDE.sub(" ", _QUOTED.sub(_hidden, text)).strip())
+    return _WORD.findall(_ASIDE.sub(" ", _QUOTED.sub(_hidden, text)).strip())[:_WORDS]
 
 
 def _hidden(quoted: re.Match[str]) -> str:
@@ -195,7 +196,8 @@ def _verb_at(tokens: Sequence[str], lower: Sequence[str], start: int, end: int) 
     place = start
     while place < end:
         word = lower[place]
-        if word in FILLERS or word in (",", OPAQUE) or word[0].isdigit() or _adverb(word):
+        helps = word == "help" and base(lower[place + 1] if place + 1 < end else "") in VERBS
+        if word in FILLERS or word in (",", OPAQUE) or word[0].isdigit() or _adverb(word) or helps:
             place += 1
         elif word in _ASKING and (found := _ASKING_FOR.match(" ".join(lower[place : min(end, place + 10)]) + " ")):
             place += found.group().count(" ")

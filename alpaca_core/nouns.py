@@ -75,7 +75,7 @@ def head(tokens: Sequence[str], start: int, end: int, *, two_objects: bool = Fal
             goes_on = after[:1].isalpha() and after not in _CLOSED and after not in DETERMINERS
             if not goes_on or after in VERBS and after not in ADJECTIVES:
                 break
-            if found and not adjective(found) or not found and not determined and word != ",":
+            if not adjective(found) if found else not (determined or word == "," or adjective(lower[place - 1])):
                 break
         elif not word[0].isalpha():
             break
@@ -92,10 +92,11 @@ def head(tokens: Sequence[str], start: int, end: int, *, two_objects: bool = Fal
         elif word == "for" and after == "loop":
             pass
         elif word in _CLOSED:
+            if word in _NOUNS_TOO and determined and (not found or adjective(found)):
+                if _ends_phrase(after) or _participle(after):
+                    return word
             if found and not (word == "best" and after[:1].isalpha() and after not in _CLOSED):
                 break
-            if word in _NOUNS_TOO and determined and (_ends_phrase(after) or _participle(after)):
-                return word
             if not found and word not in MODIFIERS and not (determined and word in PRONOUNS and after != "of"):
                 break
             if not found and not determined and word not in _BARE:

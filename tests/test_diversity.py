@@ -44,6 +44,8 @@ PAIRS = {
     "Think of a nickname for a parrot.": "think nickname",
     "Compare and contrast two poems.": "compare poem",
     "Find and briefly explain the mistake.": "find mistake",
+    "Help write a speech.": "write speech",
+    "Help a tourist who is lost. Draw a map.": "draw map",
     "Re-write the headline.": "rewrite headline",
     "Summarise the chapter.": "summarize chapter",
     "Yodelize the anthem.": "yodelize anthem",
@@ -71,6 +73,8 @@ PAIRS = {
     "Write a for loop.": "write loop",
     "Compose a thank you note.": "compose note",
     "Discuss the ending.": "discuss ending",
+    "Invent a plausible new ending for it.": "invent ending",
+    "Compare web-based and printed maps.": "compare map",
     "Identify two mistakes people make.": "identify mistake",
     # nothing that could be an object
     "Explain why the sky is blue.": "explain",
