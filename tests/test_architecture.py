@@ -17,7 +17,11 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
 # is a command.
 LAYERS = """
-    records errors tokens markers settings schema yields signals
+    records errors tokens markers settings schema yields signals lexicon
+    nouns png
+    imperatives
+    diversity
+    sunburst
     specs protocols steplog
     hookspecs
     __init__
