@@ -40,7 +40,8 @@ class Reading(NamedTuple):
 
 
 LONGEST = 1000  # letters that are read: an instruction says early what it wants
-_CLAUSES = 8  # clauses that are looked at
+_WORDS = 200  # as many of its words
+_CLAUSES = 8  # and of its clauses
 
 # What is quoted or code is no instruction: it becomes one opaque word.
 _QUOTED = re.compile(
@@ -74,7 +75,8 @@ _NOT_A_VERB = (PREPOSITIONS | ENDS | DETERMINERS | PRONOUNS | QUESTION | AUXILIA
 _NOT_A_VERB |= frozenset("half twice sure hello hi".split())
 # Before a colon these name what follows: "List: apple, egg".
 _LABELS = frozenset(
-    "list question answer input output review query plot note comment result test challenge order code plan".split()
+    "list question answer input output review query plot note comment result test challenge order code plan title "
+    "headline head total index name".split()
 )
 # Behind a word, these make it a subject: "Research has shown".
 _FINITE = frozenset("is are was were will would has have had should may".split())
@@ -128,7 +130,7 @@ def _reading(tokens: Sequence[str], lower: Sequence[str], place: int, end: int) 
 def words(text: str) -> list[str]:
     """Words, numbers and the signs that part clauses; each quotation and piece of code is one OPAQUE word."""
     text = text[:LONGEST].replace("’", "'").replace("‘", "'").replace(OPAQUE, " ")
-    return _WORD.findall(_ASIDE.sub(" ", _QUOTED.sub(_hidden, text)).strip())
+    return _WORD.findall(_ASIDE.sub(" ", _QUOTED.sub(_hidden, text)).strip())[:_WORDS]
 
 
 def _hidden(quoted: re.Match[str]) -> str:
@@ -144,10 +146,9 @@ def foreign(tokens: Sequence[str], lower: Sequence[str]) -> bool:
     for token, word in zip(tokens[:60], lower, strict=False):
         if word[0].isalpha():
             seen += 1
-            if word in _ENGLISH:
-                english += 1
-            elif (word in FOREIGN or not word.isascii()) and (token == word or seen == 1):  # no names
-                strange += 1
+            if token == word or seen == 1:  # no names
+                english += word in _ENGLISH
+                strange += word not in _ENGLISH and (word in FOREIGN or not word.isascii())
     unknown = not english and seen > 3 and SHARED.isdisjoint(lower) and base(lower[0]) not in VERBS
     return strange > english or unknown
 
@@ -195,7 +196,8 @@ def _verb_at(tokens: Sequence[str], lower: Sequence[str], start: int, end: int) 
     place = start
     while place < end:
         word = lower[place]
-        if word in FILLERS or word in (",", OPAQUE) or word[0].isdigit() or _adverb(word):
+        helps = word == "help" and base(lower[place + 1] if place + 1 < end else "") in VERBS
+        if word in FILLERS or word in (",", OPAQUE) or word[0].isdigit() or _adverb(word) or helps:
             place += 1
         elif word in _ASKING and (found := _ASKING_FOR.match(" ".join(lower[place : min(end, place + 10)]) + " ")):
             place += found.group().count(" ")
@@ -246,9 +248,9 @@ def _question(tokens: Sequence[str], lower: Sequence[str], start: int, end: int,
     for place in range(start, end):
         word = lower[place].partition("'")[0]
         leads = place == start or place == start + 1 and lower[start] in PREPOSITIONS or lower[place - 1] == ","
-        if word in QUESTION and (
-            asks or leads and lower[place + 1 : place + 2] not in (["a"], ["an"])
-        ):  # "What a day!"
+        if lower[place : place + 2] in (["what", "a"], ["what", "an"]) and not asks:  # "What a day!"
+            return ""
+        if word in QUESTION and (asks or leads):
             return word
     if lower[start] in AUXILIARY and (asks or tokens[start][0].isupper()):
         return "yes/no"
@@ -265,7 +267,7 @@ def _behind(lower: Sequence[str], verb: int, end: int) -> int:
             place += skipped
         elif word in COORDINATION and rest and _verb_follows(rest):
             place += 3 if _adverb(rest[0]) else 2
-        elif word in RECIPIENTS and rest and rest[0] != "," or word.endswith("ly") and word != "family":
+        elif word in RECIPIENTS and rest or word.endswith("ly") and word != "family":
             place += 1
         elif word in ("to", "for") and rest and rest[0] in ("me", "us"):
             place += 2

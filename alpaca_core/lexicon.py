@@ -76,20 +76,20 @@ VERBS = _words("""
 
 # Verbs with a small word that belongs to them: "come up with ideas" is about ideas. The longest match counts.
 PARTICLES = {
-    "act": ("out", "as"), "add": ("up",), "ask": ("for",), "back": ("up",), "break": ("down", "up"),
-    "bring": ("up",), "build": ("up",), "call": ("out",), "carry": ("out",), "check": ("out", "for"),
-    "clean": ("up",), "come": ("up with",), "cross": ("out", "check"), "cut": ("down", "out"), "double": ("check",),
+    "act": ("out", "as"), "add": ("up",), "ask": ("for",), "back": ("up",), "break": ("down", "up"), "bring": ("up",),
+    "build": ("up",), "call": ("out",), "carry": ("out",), "check": ("out", "for"), "clean": ("up",),
+    "come": ("up with",), "cross": ("out", "check", "reference"), "cut": ("down", "out"), "double": ("check",),
     "draw": ("up",), "dream": ("up",), "elaborate": ("on", "upon"), "figure": ("out",), "fill": ("in", "out", "up"),
     "find": ("out",), "finish": ("off",), "flesh": ("out",), "follow": ("up",), "give": ("out", "back"),
     "jot": ("down",), "lay": ("out",), "leave": ("out",), "line": ("up",), "list": ("out", "down"),
     "look": ("up", "at", "for", "into"), "make": ("up",), "map": ("out",), "mark": ("up", "down"),
     "narrow": ("down",), "note": ("down",), "pick": ("out", "up"), "plan": ("out",), "point": ("out",),
     "print": ("out",), "pull": ("out",), "punch": ("up",), "put": ("together", "down"),
-    "read": ("through", "out", "over"), "rule": ("out",), "search": ("for", "up"), "serve": ("up",),
-    "set": ("up", "out"), "shorten": ("down",), "single": ("out",), "sort": ("out",), "spell": ("out", "check"),
-    "split": ("up",), "sum": ("up",), "swap": ("out",), "switch": ("up", "out"), "take": ("out", "away"),
-    "think": ("of", "about", "up"), "trim": ("down",), "try": ("out",), "turn": ("around",), "weed": ("out",),
-    "work": ("out", "on"), "wrap": ("up",), "write": ("down", "out", "up"),
+    "read": ("through", "out", "over"), "reverse": ("engineer",), "rule": ("out",), "search": ("for", "up"),
+    "serve": ("up",), "set": ("up", "out"), "shorten": ("down",), "single": ("out",), "sort": ("out",),
+    "spell": ("out", "check"), "split": ("up",), "sum": ("up",), "swap": ("out",), "switch": ("up", "out"),
+    "take": ("out", "away"), "think": ("of", "about", "up"), "trim": ("down",), "try": ("out",), "turn": ("around",),
+    "weed": ("out",), "work": ("out", "on"), "wrap": ("up",), "write": ("down", "out", "up"),
 }  # fmt: skip
 
 # Before the verb: said to be polite or to lead on.
@@ -237,18 +237,19 @@ PLURALS_IN_ICS = _words("""
     mechanics relics epics classics heuristics
 """)
 
-# English and its neighbours in the same script. Words that other languages share with English are in neither list.
+# English and its neighbours in the same script: words that other languages share with English, and words that are
+# theirs alone, a line or two for each of Spanish, French, German, Portuguese, Italian, Dutch, Indonesian, Swahili,
+# Turkish, Vietnamese, Tagalog, the Scandinavian languages, Polish and Romanian, and numbers.
 SHARED = _words("""
     a an in on no do me so as at or to i am die was hat man war den des en he has had son come per compare describe
     imagine propose combine note explore invite cite organize formulate prepare analyze use data general real total
     plan test list lists start film drama may pour like over under by us dare male more fine sale time observe
 """)
-FOREIGN = (
-    _words("""
+FOREIGN = _words("""
     el la los las una unos unas del al para por con que cómo qué cuál y sobre entre como esta este estos
     le les une du et dans avec sur est qui ce cette ces votre aux vos
     der das dem ein eine einen einem eines und für mit von nicht auf ist wie zu im oder über
-    os uma um não da dos das ao seu sua em
+    os uma um não da dos ao seu sua em
     il di che gli della delle dei sono lo nel degli
     het een van de voor naar zijn ook
     yang dan untuk dengan dari ini itu sebuah adalah tentang
@@ -257,8 +258,6 @@ FOREIGN = (
     và của cho một
     ang ng mga sa
     og det som av för och att är på jest się na oraz
-    un drei zwei vier fünf trois deux quatre cinq tres dos cuatro cinco tre due drie
+    un drei zwei vier fünf trois deux quatre cinq tres cuatro cinco tre due drie
     twee três quatro pentru din și ett ei
 """)
-    - SHARED
-)

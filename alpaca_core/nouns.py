@@ -30,10 +30,12 @@ OPAQUE = "§"
 COORDINATION = frozenset(("and", "or", "&", "/", ",", "then"))
 
 _CLOSED = PREPOSITIONS | ENDS | PRONOUNS
+_STARTERS = DETERMINERS | {"none", "most"}
 _DEFINITE = frozenset("the this that these those its".split())
 _SECOND = frozenset("a an the some".split()) | NUMBERS
 # Adjectives where a phrase follows them: "the elements present in the region".
 _PREDICATES = frozenset("present native due such".split())
+_ADVERBS = frozenset("home abroad forward forwards backward backwards outdoors indoors ahead twice overnight".split())
 # Modifiers that may come without a determiner: "Rewrite following text", "Explain online banking".
 _BARE = frozenset("given following more past related online missing underlying existing provided used".split())
 # Modifiers that are nouns where nothing follows them: "the ending of the story".
@@ -44,96 +46,102 @@ _NOT_ADVERBS = frozenset("family assembly anomaly reply supply ally bully jelly 
 def head(tokens: Sequence[str], start: int, end: int, *, two_objects: bool = False) -> str:
     """The head of the noun phrase that begins at ``start``, in the singular; empty where there is no common noun.
 
-    ``end`` is where the clause ends. ``two_objects`` says that a second noun phrase, if there is one, is the object:
-    "give the class a quiz".
+    It is the last word of the phrase that is no adjective, and no name unless an article or a number makes it a common
+    noun ("a SQL Query"). ``end`` is where the clause ends. ``two_objects`` says that a second noun phrase, if there is
+    one, is the object: "give the class a quiz".
     """
     lower = [token.lower() for token in tokens[start:end]]
-    titled = sum(token[0].isupper() for token in tokens[start:end]) > 0.7 * (end - start)
+    titled = _titled(tokens[start:end])
     noun = name = ""
     determined = indefinite = False
     place = 0
     while place < len(lower):
-        word = lower[place]
-        after = lower[place + 1] if place + 1 < len(lower) else ""
+        word, after, before = lower[place], _at(lower, place + 1), _at(lower, place - 1)
         found = noun or name
-        if word == OPAQUE or word[0].isdigit():
-            if found and not word[-1].isalpha() and _ends_phrase(after):
-                break
-            determined = True
-            indefinite = indefinite or word != OPAQUE
-            if after == "of":  # "three of the words"
-                place += 1
-            elif after == "to" and lower[place + 2 : place + 3] and is_number(lower[place + 2]):  # "3 to 5 words"
-                place += 1
-        elif word.endswith(("'s", "s'")):
-            if word[:-2] in PRONOUNS | QUESTION:  # "that's"
-                break
+        if _is_noun_here(word, after, found, determined):
+            return word
+        if word in _STARTERS and not (found and not (two_objects and word in _SECOND)):
+            noun = name = ""
+            determined, indefinite = True, indefinite or word not in _DEFINITE
+        elif _ends(word, after, before, found, determined):
+            break
+        elif word == OPAQUE or word[0].isdigit():
+            determined, indefinite = True, indefinite or word != OPAQUE
+        elif word.endswith(("'s", "s'")):  # what it belongs to has been read
             noun = name = ""
             determined, indefinite = True, False
-        elif word in COORDINATION:
-            goes_on = after[:1].isalpha() and after not in _CLOSED and after not in DETERMINERS
-            if not goes_on or after in VERBS and after not in ADJECTIVES:
-                break
-            if found and not adjective(found) or not found and not determined and word != ",":
-                break
-        elif not word[0].isalpha():
-            break
-        elif word in DETERMINERS or word in ("none", "most"):
-            if found and not (two_objects and word in _SECOND):
-                break
-            noun = name = ""
-            determined = True
-            indefinite = indefinite or word not in _DEFINITE
-            if after == "of" or after == "to" and lower[place + 2 : place + 3] and is_number(lower[place + 2]):
-                place += 1
-        elif word == "thank" and after == "you":  # "a thank you letter"
-            place += 1
-        elif word == "for" and after == "loop":
-            pass
-        elif word in _CLOSED:
-            if found and not (word == "best" and after[:1].isalpha() and after not in _CLOSED):
-                break
-            if word in _NOUNS_TOO and determined and (_ends_phrase(after) or _participle(after)):
-                return word
-            if not found and word not in MODIFIERS and not (determined and word in PRONOUNS and after != "of"):
-                break
-            if not found and not determined and word not in _BARE:
-                break
-        elif (found or not determined) and word.endswith("ing") and word not in NOUNS_IN_ING and _starts_phrase(after):
-            break
-        elif _participle(word) and (_ends_phrase(after) if found else not determined and after in PREPOSITIONS):
-            break
-        elif (
-            found
-            and found.endswith("s")
-            and (
-                word == "people"
-                or word.endswith("s")
-                and after in AUXILIARY  # "mistakes people make", "ways firms can"
-            )
-        ):
-            break
-        elif found and word in _PREDICATES and after in PREPOSITIONS:
-            break
-        elif word in ADJECTIVES or word.endswith("ly") and word not in _NOT_ADVERBS:
-            if word in ("sure", "certain") and after in ("the", "that", "to", "it", "all", "you", "your"):
-                break
-        elif (
-            word.endswith("est")
-            and word not in NOMINAL
-            or word.rpartition("-")[2] in COMPOUND_ADJECTIVES
-            and "-" in word
-        ):
-            pass
-        elif tokens[start + place][0].isupper() and not titled:
-            noun = "" if adjective(noun) else noun
-            name = "" if noun else word
-        elif len(word) > 1:
-            noun = word
-        place += 1
+        elif not _qualifies(word) and len(word) > 1:
+            if tokens[start + place][0].isupper() and not titled:
+                noun = "" if adjective(noun) else noun
+                name = "" if noun else word
+            else:
+                noun = word
+        place += 1 + _skipped(lower, place)
     if not noun and indefinite:
         noun = name
     return singular(noun) if noun.isascii() else ""
+
+
+def _ends(word: str, after: str, before: str, found: str, determined: bool) -> bool:
+    """Whether the noun phrase ends before ``word``. ``found`` is the noun so far, ``determined`` says that an article,
+    a number or the like was there."""
+    if word in _STARTERS:
+        return True
+    if word == OPAQUE or word[0].isdigit():
+        return bool(found) and not word[-1].isalpha() and _ends_phrase(after)
+    if word.endswith(("'s", "s'")):
+        return word[:-2] in PRONOUNS | QUESTION  # "that's"
+    if word in COORDINATION:
+        goes_on = after[:1].isalpha() and after not in _CLOSED | DETERMINERS
+        if not goes_on or after in VERBS and after not in ADJECTIVES:
+            return True
+        return not (adjective(found) if found else determined or word == "," or adjective(before))
+    if not word[0].isalpha():
+        return True
+    if word in _CLOSED and (word, after) != ("for", "loop"):
+        if found:
+            return not (word == "best" and not _ends_phrase(after))
+        if not determined:
+            return word not in _BARE
+        return word not in MODIFIERS and (word not in PRONOUNS or after == "of")
+    if word.endswith("ing") and word not in NOUNS_IN_ING and (found or not determined):
+        return _starts_phrase(after)  # "a letter asking for …"
+    if _participle(word):
+        return _ends_phrase(after) if found else not determined and after in PREPOSITIONS
+    if found.endswith("s") and (word == "people" or word.endswith("s") and after in AUXILIARY):
+        return True  # "mistakes people make", "ways firms can …"
+    if word in ("sure", "certain"):
+        return after in ("the", "that", "to", "it", "all", "you", "your")
+    return bool(found) and (word in _PREDICATES and after in PREPOSITIONS or word in _ADVERBS and _ends_phrase(after))
+
+
+def _is_noun_here(word: str, after: str, found: str, determined: bool) -> bool:
+    """Whether a word that mostly ends a phrase or stands before a noun is the noun itself: "the ending of it"."""
+    if word not in _NOUNS_TOO or not determined or found and not adjective(found):
+        return False
+    return _ends_phrase(after) or _participle(after)
+
+
+def _qualifies(word: str) -> bool:
+    """Whether ``word`` stands before a noun and is never one."""
+    if word in ADJECTIVES or word in _CLOSED or word in COORDINATION or word in ("thank", "none", "most"):
+        return True
+    if word.endswith("ly") and word not in _NOT_ADVERBS or word.endswith("est") and word not in NOMINAL:
+        return True
+    return "-" in word and word.rpartition("-")[2] in COMPOUND_ADJECTIVES
+
+
+def _skipped(lower: Sequence[str], place: int) -> int:
+    """How many words after the one at ``place`` belong to it: "three of", "3 to 5", "thank you"."""
+    word, after = lower[place], _at(lower, place + 1)
+    counts = word == OPAQUE or word[0].isdigit() or word in _STARTERS
+    if counts and (after == "of" or after == "to" and is_number(_at(lower, place + 2))):
+        return 1
+    return int((word, after) == ("thank", "you"))
+
+
+def _at(lower: Sequence[str], place: int) -> str:
+    return lower[place] if 0 <= place < len(lower) else ""
 
 
 def adjective(word: str) -> bool:
@@ -160,7 +168,13 @@ def singular(noun: str) -> str:
 
 def is_number(word: str) -> bool:
     """Whether ``word`` is a number, in figures or in letters."""
-    return word[0].isdigit() or word in NUMBERS
+    return word[:1].isdigit() or word in NUMBERS
+
+
+def _titled(tokens: Sequence[str]) -> bool:
+    """Whether capitals mean nothing because all words have them: "Write A Poem About The Sea"."""
+    capitals = [token for token in tokens if token[0].isupper()]
+    return len(capitals) > 0.7 * len(tokens) and any(word.lower() in DETERMINERS | PREPOSITIONS for word in capitals)
 
 
 def _participle(word: str) -> bool:

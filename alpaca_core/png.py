@@ -26,7 +26,7 @@ def png(svg: str, width: int = 1200) -> bytes:
             "A figure as PNG needs the package resvg-py, which is not installed.",
             hint="Type: pip install 'alpacakit[png]'",
         ) from None
-    if lacking := sorted(script for script, letter in _letters(svg).items() if not _drawn(letter)):
+    if lacking := sorted(script for script, letters in _letters(svg).items() if not any(map(_drawn, letters))):
         raise MissingError(
             f"This machine has no font for {', '.join(lacking)} letters, so the figure would lack text.",
             hint="Install one (Debian: fonts-dejavu-core; for Chinese, Japanese and Korean: fonts-noto-cjk; for all "
@@ -38,14 +38,13 @@ def png(svg: str, width: int = 1200) -> bytes:
         raise AlpacaError(f"The figure cannot be drawn as PNG: {exc}") from exc
 
 
-def _letters(svg: str) -> dict[str, str]:
-    """A letter for each script in the text of ``svg``, by the script's name."""
-    found: dict[str, str] = {}
-    for text in _TEXT.findall(svg):
-        for letter in text:
-            if letter.isalpha():
-                found.setdefault("Latin" if letter.isascii() else _script(letter), letter)
-    return found
+def _letters(svg: str) -> dict[str, list[str]]:
+    """Up to five letters of each script in the text of ``svg``, by the script's name: some may look like nothing."""
+    found: dict[str, list[str]] = {}
+    for letter in dict.fromkeys("".join(_TEXT.findall(svg))):
+        if letter.isalpha():
+            found.setdefault("Latin" if letter.isascii() else _script(letter), []).append(letter)
+    return {script: letters[:5] for script, letters in found.items()}
 
 
 def _script(letter: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import math
+import textwrap
 from html import escape
 
 from alpaca_core.diversity import UNSPACED, Diversity
@@ -14,18 +15,18 @@ _HOLE, _RING, _RIM = 92.0, 208.0, 344.0  # radii: of the hole, of where the ring
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', 'Noto Sans', sans-serif"
 _LETTER = 0.56  # how wide a letter is, of the font's size
 _INK, _QUIET, _WHITE, _BAR = "#1f2328", "#59636e", "#ffffff", "#3b6fb6"
-_TO_A_LINE = 4  # reasons, of those why rows are not drawn
+_LINE = 92  # letters in a line of the caption
 
 # Attributes carry the light theme, for renderers that know no variables (resvg skips @supports and @media). A page
 # that sets --ink, --quiet and --paper decides for itself.
 _STYLE = """
 @supports (color: var(--ink)) {
 .NAME .ink { fill: var(--ink, #1f2328) } .NAME .quiet { fill: var(--quiet, #59636e) }
-.NAME .edge { stroke: var(--paper, #ffffff) }
+.NAME .edge { stroke: var(--paper, #ffffff) } .NAME .paper { fill: var(--paper, #ffffff) }
 }
 @media (prefers-color-scheme: dark) {
 .NAME .ink { fill: var(--ink, #e6edf3) } .NAME .quiet { fill: var(--quiet, #9198a1) }
-.NAME .edge { stroke: var(--paper, #0d1117) }
+.NAME .edge { stroke: var(--paper, #0d1117) } .NAME .paper { fill: var(--paper, #0d1117) }
 }
 """
 
@@ -73,7 +74,7 @@ def _rings(diversity: Diversity, verbs: int, objects: int) -> str:
         "without a verb": diversity.unparsed,
         "not English": diversity.other,
     }
-    caption = [f"Drawn: {drawn:,} of {diversity.rows:,} instructions, {what}.", *_not_drawn(left)]
+    caption = f"Drawn: {drawn:,} of {diversity.rows:,} instructions, {what}.{_not_drawn(left)}"
     return _svg("sunburst", "Root verbs of the instructions and their direct objects", wedges, caption, _SIZE)
 
 
@@ -96,19 +97,17 @@ def _bars(diversity: Diversity, most: int = 20) -> str:
     units = {"first two letters" if script in UNSPACED else "first word" for script in diversity.scripts}
     scripts = ", ".join(f"{script} {count:,}" for script, count in diversity.scripts.items())
     left = {"with a rarer beginning": diversity.other - drawn, "in English": diversity.rows - diversity.other}
-    caption = [
-        f"Drawn: {drawn:,} of {diversity.rows:,} instructions, by their {' or '.join(sorted(units))} ({scripts}).",
-        *_not_drawn(left),
-        "These are no verbs and objects: those are read in English only.",
-    ]
+    caption = (
+        f"Drawn: {drawn:,} of {diversity.rows:,} instructions, by their {' or '.join(sorted(units))} ({scripts})."
+        f"{_not_drawn(left)} These are no verbs and objects: those are read in English only."
+    )
     return _svg("beginnings", "How the instructions begin", bars, caption, 20 + 32 * len(shown))
 
 
-def _not_drawn(left: dict[str, int]) -> list[str]:
-    """Lines that say how many rows are not drawn and why; none where all are."""
-    why = [f"{count:,} {reason}" for reason, count in left.items() if count]
-    lines = [", ".join(why[at : at + _TO_A_LINE]) for at in range(0, len(why), _TO_A_LINE)]
-    return (f"Not drawn: {',|'.join(lines)}.").split("|") if why else []
+def _not_drawn(left: dict[str, int]) -> str:
+    """A sentence that says how many rows are not drawn and why; nothing where all are."""
+    why = ", ".join(f"{count:,} {reason}" for reason, count in left.items() if count)
+    return f" Not drawn: {why}." if why else ""
 
 
 def _group(verb: str, object_: str, rows: int, what: str, drawing: str) -> str:
@@ -185,11 +184,14 @@ def _text(x: float, y: float, size: float, text: str, tone: str, anchor: str = "
     )
 
 
-def _svg(name: str, title: str, parts: list[str], caption: list[str], height: float) -> str:
-    lines = "".join(_text(_MIDDLE, height + 18 + 20 * place, 13, text, "quiet") for place, text in enumerate(caption))
+def _svg(name: str, title: str, parts: list[str], caption: str, height: float) -> str:
+    lines = textwrap.wrap(caption, _LINE)
+    told = "".join(_text(_MIDDLE, height + 18 + 20 * place, 13, line, "quiet") for place, line in enumerate(lines))
+    whole = height + 20 * len(lines) + 16
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" role="img" aria-label="{escape(title)}" '
-        f'viewBox="0 0 {_SIZE} {height + 20 * len(caption) + 16:g}" font-family="{escape(_FONT)}">'
-        f"<style>{_STYLE.replace('NAME', name).strip()}</style>{''.join(parts)}"
-        f'<g class="caption">{lines}</g></svg>'
+        f'viewBox="0 0 {_SIZE} {whole:g}" font-family="{escape(_FONT)}">'
+        f"<style>{_STYLE.replace('NAME', name).strip()}</style>"
+        f'<rect class="paper" width="{_SIZE}" height="{whole:g}" fill="{_WHITE}"/>{"".join(parts)}'
+        f'<g class="caption">{told}</g></svg>'
     )

@@ -29,6 +29,12 @@ LAYERS = """
     arrowfiles
     datafiles
     plugins seeds store dataset buckets evaluate local progress
+    outputs
+    annotations
+    winrate logistic
+    lengthcontrol
+    controls leaderboard annotators sheet
+    standings
     ledger account pacing
     sources asking judging contact
     replies batches answers

@@ -1,7 +1,7 @@
 "use strict";
 // The sunburst: choose a verb to see all its objects, and go back. Without this script it is a picture.
 (() => {
-  const middle = 360, inner = 96, outer = 334;  // the figure's measures
+  const middle = 360, inner = 92, outer = 344;  // the figure's measures
   const at = (radius, turn) => [middle + radius * Math.sin(turn), middle - radius * Math.cos(turn)];
   const make = (name, attributes, parent, text = "") => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", name);
