@@ -46,7 +46,7 @@ def block(text: str, most: int = MOST) -> str:
     return (
         '<details class="long"><summary>'
         f'<span class="text start" dir="auto">{_visible(start, _SEEN)[0]}…</span> '
-        f'<span class="more">all of it: {len(text):,} characters</span></summary>'
+        f'<span class="more">more of it: {len(text):,} characters in all</span></summary>'
         f"{whole}</details>"
     )
 
