@@ -95,7 +95,7 @@ def _record(place: int, row: Annotation) -> dict[str, Any]:
 def _annotation(number: int, record: dict[str, Any]) -> tuple[Annotation | None, list[str]]:
     fields, mistakes = texts(record, _NEEDED, _OPTIONAL)
     preference, wrong = _preference(record.get("preference"))
-    index = record.get("index", number)
+    index = number if record.get("index") is None else record["index"]
     if "preference" not in record:
         wrong = "missing"
     if wrong:

@@ -84,7 +84,7 @@ def read_difficulty(path: Path) -> Difficulty:
                 )
             for row in reader:
                 try:
-                    index, difficulty = int(row["index"]), _number(row, "instruction_difficulty")
+                    index, difficulty = int(_number(row, "index")), _number(row, "instruction_difficulty")
                     features = (math.tanh(_number(row, "std_delta_len")), difficulty, _truth(row))
                     if row["preference"].strip().lower() not in ("", "nan"):
                         gamed.append((features, _number(row, "preference"), GAMED_WEIGHT))

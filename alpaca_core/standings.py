@@ -84,7 +84,7 @@ def entries(standings: Sequence[Standing]) -> list[Entry]:
             f"A leaderboard has one baseline, and {', '.join(twice)} stands against several.",
             hint="Give the files of one baseline at a time, each with a leaderboard of its own.",
         )
-    return [entry(model, one.rate, one.controlled) for (model, _), one in last.items()]
+    return [entry(model or "model", one.rate, one.controlled) for (model, _), one in last.items()]
 
 
 def _standing(

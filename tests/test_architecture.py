@@ -17,7 +17,11 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
 # is a command.
 LAYERS = """
-    records errors tokens markers settings schema yields signals
+    records errors tokens markers settings schema yields signals amounts lexicon
+    nouns png
+    imperatives
+    diversity
+    sunburst
     specs protocols steplog annotators
     hookspecs
     __init__
@@ -40,11 +44,17 @@ LAYERS = """
     generate runs training
     reuse selection ablation contenders
     pipeline tracing comparison
+    report.__init__ report.texts report.figures report.similarity
+    report.facts report.measures
+    report.pictures
+    report.sections
+    report.results report.provenance
+    report.files report.page
     estimate
     cli.__init__ cli.console
     cli.options cli.progress cli.main
     cli.spending cli.judge
-    cli.ending cli.ablation cli.comparison
+    cli.ending cli.ablation cli.page cli.comparison
     COMMANDS
     __main__
 """

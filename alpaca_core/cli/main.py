@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": ("alpaca_core.cli.evaluate:evaluate", "Score a model on rows that it has not seen."),
     "winrate": ("alpaca_core.cli.winrate:winrate", "How often a model's answers are preferred: from judges' verdicts."),
     "sheet": ("alpaca_core.cli.sheet:sheet", "A page on which people compare two models blindly."),
+    "report": ("alpaca_core.cli.report:report", "One HTML page of a run or a dataset, with its figures."),
     "trace": ("alpaca_core.cli.trace:trace", "Follow a row: its origin, the verdicts on it, its losses."),
     "chat": ("alpaca_core.cli.chat:chat", "Talk to a model in the terminal."),
     "diff": ("alpaca_core.cli.diff:diff", "Publish a model as what it adds to its base, and recover it."),
