@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,9 +16,13 @@ import pytest
 from provider_tasks import PLEASING
 from running import ALPACAKIT, environment
 
+from alpaca_core import Example
 from alpaca_core.annotations import read_annotations
 from alpaca_core.cli.main import main
+from alpaca_core.config import load_config
+from alpaca_core.contenders import contender
 from alpaca_core.leaderboard import read_leaderboard
+from alpaca_core.plugins import PluginHost
 from alpaca_core.store import Store
 
 N = 30
@@ -92,20 +97,13 @@ def results(folder: Path) -> dict[str, bytes]:
 # ── the result ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("orders", "concurrency"), [("random", 1), ("both", 64)])
+@pytest.mark.parametrize(("orders", "concurrency", "teacher"), [("random", 1, "openai"), ("both", 64, "anthropic")])
 def test_the_win_rate_is_that_of_the_verdicts_whatever_the_order_faults_and_concurrency(
-    provider, compare, orders, concurrency
+    provider, compare, orders, concurrency, teacher
 ):
-    faults = {"rate_limit": 0.2} if concurrency > 1 else {}
-    made = compare(
-        provider(faults=faults, retry_after=0.01),
-        "--orders",
-        orders,
-        "--concurrency",
-        str(concurrency),
-        "--controls",
-        "5",
-    )
+    server = provider(faults={"rate_limit": 0.2} if concurrency > 1 else {}, retry_after=0.01)
+    how = ("--orders", orders, "--concurrency", str(concurrency), "--teacher", teacher)
+    made = compare(server, *how, "--controls", "5")
     assert made["win_rate"] == pytest.approx(expected())
     assert (made["status"], made["rows"], made["n_missing"], made["same_answers"]) == ("done", N, 0, same())
     assert (made["model"], made["baseline"]) == ("new", "base")
@@ -318,9 +316,22 @@ def test_a_model_answers_once_and_its_answers_are_used_again(folder, capsys):
     file.write_text(json.dumps([row | {"output": "as it was left"} for row in outputs]))
     assert main(command) == 0
     assert {row["output"] for row in json.loads(file.read_text())} == {"as it was left"}
-    (model / "config.json").touch()  # as after another training
-    assert main(command) == 0
-    assert json.loads(file.read_text()) == outputs and (folder / "versus" / "1").is_dir()
+
+
+def test_the_answers_of_a_model_count_until_model_rows_or_setting_change(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    rows, host = [Example("Add.", "1 and 1", "2")], PluginHost(only=frozenset())
+
+    def made_of(rows: list[Example], *sets: str) -> dict:
+        config = load_config(host, sets=sets, environ={}, folder=tmp_path, needs=frozenset())
+        return dict(contender(config, str(tmp_path), rows).source)
+
+    first = made_of(rows)
+    assert made_of([Example("Add.", "1 and 1", "two")]) == first  # right answers are no part of it
+    assert made_of([Example("Add.", "1 and 2", "3")]) != first
+    assert made_of(rows, "evaluation.max_new_tokens=9") != first
+    os.utime(tmp_path / "config.json", ns=(1, 1))  # as after another training
+    assert made_of(rows) != first
 
 
 ANNOTATOR = """

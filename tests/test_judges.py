@@ -169,9 +169,7 @@ def read(text: str, name: str, **options) -> float | None:
 MATCH = {"outputs_to_match": {1: r"(?:^|\n) ?Output \(a\)", 2: r"(?:^|\n) ?Output \(b\)"}}
 TOKENS = {"numerator_token": "m", "denominator_tokens": ["m", "M"]}
 RANKS = "[{{'model': 'model_1', 'rank': {}}}, {{'model': 'model_2', 'rank': {}}}]"
-CHAINED = {
-    "parsers_to_kwargs": {"json_parser": {"annotation_key": "ranking"}, "ranking_parser": {"model_1_name": "m"}}
-}
+CHAINED = {"parsers_to_kwargs": {"json_parser": {"annotation_key": "ranking"}, "ranking_parser": {"model_1_name": "m"}}}
 
 
 @pytest.mark.parametrize(
