@@ -87,12 +87,10 @@ def compare(
             async with asking(journal, config, *terms.asked, on_progress=on_progress, on_note=on_note) as answers:
                 await work.judge(answers.ask)
 
-        started = time.monotonic()
         try:
             asyncio.run(at_work())
         finally:
-            if journal is not None:
-                journal.set("seconds", str(float(journal.get("seconds") or 0) + time.monotonic() - started))
+            work.clock()
         return summary
 
 
@@ -113,7 +111,7 @@ class _Work:
         self.folder, self.summary, self.journal = folder, summary, journal
         self.seed, self.difficulty = config.seed, terms.difficulty
         self.name, self.price = config.judge.name, terms.asked[1] if terms.asked else None
-        self.rows, self._judge = rows, judge
+        self.rows, self._judge, self._started = rows, judge, time.monotonic()
         self.drawn = sample(rows, terms.controls, config.seed)
         bases = [rows[place][0] for place in self.drawn]
         self.nothing = list(zip(bases, null_outputs(bases), strict=True))
@@ -161,7 +159,15 @@ class _Work:
             }
         self._write("done")
 
+    def clock(self) -> None:
+        """Add the time since the last call to what the journal has."""
+        now = time.monotonic()
+        if self.journal is not None:
+            self.journal.set("seconds", str(float(self.journal.get("seconds") or 0) + now - self._started))
+        self._started = now
+
     def _write(self, status: str, **parts: Any) -> None:
+        self.clock()
         asked = account(self.journal) if self.journal is not None else {}
         self.summary.update(parts, asked=asked, status=status)
         write_summary(self.folder, self.summary)
@@ -267,7 +273,10 @@ def _begun(
         "orders": terms.orders,
         "seed": config.seed,
     }
-    return summary, paired(baseline, model)
+    rows = paired(baseline, model)
+    if not rows:
+        raise ConfigError("There is nothing to compare: neither side answers any instruction of the data.")
+    return summary, rows
 
 
 def _set_aside(folder: Path) -> Path:

@@ -239,11 +239,13 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_asked(provider, c
     write(folder / "short.json", "short", n=N - 1)
     several = [*json.loads((folder / "new.json").read_text()), *json.loads((folder / "base.json").read_text())]
     (folder / "several.json").write_text(json.dumps(several))
+    (folder / "other.json").write_text(json.dumps([{"instruction": "Name a tree.", "input": "", "output": "An oak."}]))
     (folder / "full").mkdir()
     (folder / "full" / "notes.txt").write_text("mine")
     compare(server, "--against", "short.json", "--out", "a", code=2)
     for more, text in (
         (("--against", "several.json", "--out", "b"), "the answers of 2 models"),
+        (("--data", "other.json", "--out", "d"), "neither side answers any instruction"),
         (("--out", "full"), "not empty and holds no comparison"),
         (("--judge", "none"), "needs a judge"),
         (("--judge", "pairwize"), "Did you mean 'pairwise'?"),
