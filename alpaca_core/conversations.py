@@ -72,7 +72,9 @@ def row(record: Mapping[str, Any], *, first_turn: bool = False, drop_system: boo
         return {**record, "input": "" if record.get("input") is None else record["input"]}
     if kind == "prompt-completion":
         taken = ("prompt", "completion")
-        turns = [turn for name, role in zip(taken, (_USER, _ASSISTANT), strict=True) for turn in _side(record, name, role)]
+        turns = [
+            turn for name, role in zip(taken, (_USER, _ASSISTANT), strict=True) for turn in _side(record, name, role)
+        ]
     elif kind:
         taken = tuple(name for name in _LISTS if isinstance(record.get(name), list))[:1]
         turns = record[taken[0]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -182,7 +182,9 @@ def fenced(text: str, language: str = "") -> list[str]:
 def _origin(made: Provenance, hash: str) -> list[str]:
     lines = ["## How it was made", ""]
     if not made.config:
-        lines += ["The rows came from a file, without a record of how they were made. Say it here before you share them."]
+        lines += [
+            "The rows came from a file, without a record of how they were made. Say it here before you share them."
+        ]
         return [*lines, *([f"The file's SHA-256 was `{hash}`."] if hash else []), ""]
     prompt = made.config.get("prompt", {})
     done = made.summary.get("generation", {})
@@ -192,7 +194,8 @@ def _origin(made: Provenance, hash: str) -> list[str]:
         "made with": made.version,
         "when (UTC)": when,
         "seed tasks": made.seeds,
-        "teacher": f"`{made.teacher}`" + (", spoken to at another server than its provider's" if made.elsewhere else ""),
+        "teacher": f"`{made.teacher}`"
+        + (", spoken to at another server than its provider's" if made.elsewhere else ""),
         "model": models or public(str(made.options.get("model", ""))),
         "teacher's options": _options(made.options),
         "prompt": f"`{prompt.get('name', '')}`: " + _options({k: v for k, v in prompt.items() if k != "name"}),
@@ -202,7 +205,9 @@ def _origin(made: Provenance, hash: str) -> list[str]:
         "cost": "unknown" if made.cost is None else f"${made.cost:,.2f}",
         "rows taken over": ", ".join(f"{of['name']} ({of['kept']:,})" for of in done.get("sources", [])),
         "training rows (SHA-256)": f"`{hash}`" if hash else "",
-        "status": "" if made.summary.get("status") == "done" else f"the run is not finished: {made.summary.get('status')}",
+        "status": ""
+        if made.summary.get("status") == "done"
+        else f"the run is not finished: {made.summary.get('status')}",
     }
     lines += table(facts)
     if done:
@@ -249,11 +254,15 @@ def _terms(made: Provenance, licence: str) -> list[str]:
     if licence:
         lines += [f"The owner of this dataset chose the licence `{licence}`."]
     else:
-        lines += ["No licence was chosen, and without one nobody may assume anything: name it in the head of this file."]
+        lines += [
+            "No licence was chosen, and without one nobody may assume anything: name it in the head of this file."
+        ]
     lines += [""]
     points = terms_of(made)
     if made.config:
-        points.append(f"The teacher was shown {made.seeds}." + ("" if "come with" in made.seeds else " Their licence counts too."))
+        points.append(
+            f"The teacher was shown {made.seeds}." + ("" if "come with" in made.seeds else " Their licence counts too.")
+        )
     return [*lines, *(f"* {point}" for point in points), "", "These are facts to check, not legal advice.", ""]
 
 
@@ -261,7 +270,10 @@ def terms_of(made: Provenance) -> list[str]:
     """What has to be looked up before rows of this origin, or a model of them, are shared."""
     if not made.config:
         return ["Who wrote the rows, and under which terms they may be used, is not known here."]
-    told = made.terms or f"Look up what the terms of whoever runs the teacher `{made.teacher}` say of the use of its answers."
+    told = (
+        made.terms
+        or f"Look up what the terms of whoever runs the teacher `{made.teacher}` say of the use of its answers."
+    )
     if made.elsewhere:
         told += " As it was asked at another server, the terms of that server and the licence of its model count first."
     return [told]
@@ -271,7 +283,7 @@ def _limits(made: Provenance) -> list[str]:
     lines = ["## Known limits", ""]
     if not made.notice:
         lines += [
-            "* What a language model wrote can be wrong, biased or unsafe, and was not read by people unless it is said here.",
+            "* What a language model wrote can be wrong, biased or unsafe. Nobody read it unless that is said here.",
             "* Filters compare words. They reject near copies and unusable tasks, and do not check what is claimed.",
         ]
     else:

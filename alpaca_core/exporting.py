@@ -30,12 +30,8 @@ FORMATS = {
     "jsonl": Format("the same rows, one JSON object a line", (".jsonl",)),
     "parquet": Format("the same rows as Parquet", (".parquet",)),
     "csv": Format("the same rows as CSV", (".csv",)),
-    "sharegpt": Format(
-        "conversations of human and gpt", (".json", ".jsonl", ".parquet"), conversations.sharegpt
-    ),
-    "messages": Format(
-        "messages of user and assistant", (".jsonl", ".json", ".parquet"), conversations.messages
-    ),
+    "sharegpt": Format("conversations of human and gpt", (".json", ".jsonl", ".parquet"), conversations.sharegpt),
+    "messages": Format("messages of user and assistant", (".jsonl", ".json", ".parquet"), conversations.messages),
 }
 
 

@@ -60,8 +60,8 @@ def import_rows(
     to ``out``, in the format of its suffix.
 
     Rows that cannot be taken go to ``rejected``, with ``place`` and ``reason``; without it there may be none.
-    ``empty_inputs`` empties an input that only says that there is none. Raises ConfigError, and writes nothing, for rows
-    that nobody asked to set aside, and where none can be taken.
+    ``empty_inputs`` empties an input that only says that there is none. Raises ConfigError, and writes nothing, for
+    rows that nobody asked to set aside, and where none can be taken.
     """
     tally = Imported()
     files = data_files(source)

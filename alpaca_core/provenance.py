@@ -64,8 +64,11 @@ class Provenance:
     @property
     def cost(self) -> float | None:
         """Dollars, None where unknown."""
-        spent = [part.get("cost_usd") for part in (self.summary.get("generation", {}), self.summary.get("selection"))
-                 if part is not None]
+        spent = [
+            part.get("cost_usd")
+            for part in (self.summary.get("generation", {}), self.summary.get("selection"))
+            if part is not None
+        ]
         return None if None in spent else sum(spent)
 
 
@@ -128,4 +131,6 @@ def _seeds(folder: Path, config: Mapping[str, Any]) -> str:
         count = f"{len(read_seeds(None if named in ('', 'none') else folder / named)):,} seed tasks"
     except (OSError, ConfigError):
         count = "seed tasks"
-    return f"{count} that come with alpacakit" if named in ("", "none") else f"{count} of the file {PurePath(named).name}"
+    return (
+        f"{count} that come with alpacakit" if named in ("", "none") else f"{count} of the file {PurePath(named).name}"
+    )

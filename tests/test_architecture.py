@@ -21,11 +21,11 @@ LAYERS = """
     specs protocols steplog
     hookspecs
     __init__
-    jsonfiles entries csvfiles datafolders locks
+    jsonfiles entries csvfiles datafolders locks conversations
     arrowfiles
     datafiles
     plugins seeds store dataset buckets evaluate local progress
-    ledger account pacing
+    ledger account pacing exporting importing
     sources asking judging contact
     replies batches answers
     refilter
@@ -33,7 +33,10 @@ LAYERS = """
     config
     generate runs training
     reuse selection ablation
-    pipeline tracing
+    pipeline tracing provenance peerconfigs
+    datacards hub
+    modelcards
+    modelfolders
     estimate
     cli.__init__ cli.console
     cli.options cli.progress cli.main
