@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,6 +17,7 @@ from alpaca_core.dataset import each_record, write_text
 from alpaca_core.exporting import new_folder
 from alpaca_core.provenance import Provenance, file_hash, provenance
 from alpaca_core.runs import DATA, HELDOUT
+from alpaca_core.specs import TeacherSpec
 
 LICENCE = "unknown"  # of a card whose owner named none
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -40,11 +41,13 @@ class Folder:
     columns: tuple[str, ...]
 
 
-def export_folder(source: Path, out: Path, *, terms: Any, licence: str = "", name: str = "") -> Folder:
+def export_folder(
+    source: Path, out: Path, *, teachers: Sequence[TeacherSpec], licence: str = "", name: str = ""
+) -> Folder:
     """Write ``source`` as a dataset folder to the new ``out``: ``train`` and, of a run that set rows aside, ``test``.
 
-    ``terms`` is what ``provenance`` takes, ``licence`` an id as the hub knows it, ``name`` the dataset's there. Raises
-    ConfigError for an ``out`` that exists and rows that cannot be used, MissingError without pyarrow.
+    ``teachers`` is what ``provenance`` takes, ``licence`` an id as the hub knows it, ``name`` the dataset's there.
+    Raises ConfigError for an ``out`` that exists and rows that cannot be used, MissingError without pyarrow.
     """
     check_written(Path("train.parquet"))
     files = {"train": source}
@@ -69,7 +72,7 @@ def export_folder(source: Path, out: Path, *, terms: Any, licence: str = "", nam
             else:
                 (draft / "data" / f"{split}-00000-of-00001.parquet").unlink()
         folder = Folder(splits, tuple(columns) or ("instruction", "input", "output"))
-        made = provenance(source, terms)
+        made = provenance(source, teachers)
         data = source / DATA if (source / DATA).is_file() else source
         hashed = file_hash(data) if data.is_file() else ""
         text = card(folder, made, licence=licence, name=name, title=_title(source), hash=hashed, sample=first)

@@ -30,8 +30,10 @@ def push(folder: Path, name: str, kind: Kind, *, private: bool) -> str:
         raise _no_token(str(exc)) from exc
     except OfflineModeIsEnabled as exc:
         raise AlpacaError("HF_HUB_OFFLINE is set, so nothing is sent.", hint="Unset it to push.") from exc
-    except OSError as exc:  # the connection
-        raise AlpacaError(f"The hub cannot be reached: {exc}", hint="Give the same command again.") from exc
+    except Exception as exc:  # the connection breaks in as many ways as there are libraries under huggingface_hub
+        raise AlpacaError(
+            f"The push ended with {type(exc).__name__}: {exc}", hint="Look at the hub for what is there."
+        ) from exc
     return str(address)
 
 

@@ -81,7 +81,13 @@ def card(model: Model, jinja: str, *, licence: str = "", name: str = "", plain: 
 
 def _training(model: Model) -> list[str]:
     scratch = model.base.startswith("new:")
-    what = "trained from scratch" if scratch else f"`{public(model.base)}`, fine-tuned" if model.base else "fine-tuned"
+    what = (
+        f"`{model.base}`, trained from scratch"
+        if scratch
+        else f"`{public(model.base)}`, fine-tuned"
+        if model.base
+        else "fine-tuned"
+    )
     rows = f" on {model.facts['rows']:,} examples of instruction data" if "rows" in model.facts else ""
     lines = [f"An instruction-following model: {what}{rows}.", "", "## Training", ""]
     result = model.result

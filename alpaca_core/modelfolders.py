@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from alpaca_core.modelcards import Model, card
 from alpaca_core.protocols import ChatTemplate
 from alpaca_core.provenance import provenance
 from alpaca_core.runs import CONFIG, read_summary
+from alpaca_core.specs import TeacherSpec
 
 STAMP = "alpacakit.json"  # a trainer's own record, which names folders of the machine that it ran on
 JINJA = "chat_template.jinja"
@@ -58,7 +59,7 @@ def export_model(
     source: Path,
     out: Path,
     *,
-    terms: Callable[[str], str],
+    teachers: Sequence[TeacherSpec],
     templates: Iterable[ChatTemplate],
     merge: Callable[[Path, Path], None],
     converter: Path | None = None,
@@ -78,7 +79,7 @@ def export_model(
         else:
             _copy(found, draft)
         title = _title(found)
-        model = _facts(found, title, draft, terms)
+        model = _facts(found, title, draft, teachers)
         _scrub(draft / "config.json")
         jinja = chat_template(draft)
         if jinja and (plain := _GENERATION.sub("", jinja)) != jinja:
@@ -121,7 +122,7 @@ def _title(folder: Path) -> str:
     return re.sub(r"[^\w.-]", "-", title) or "model"
 
 
-def _facts(folder: Path, title: str, draft: Path, terms: Callable[[str], str]) -> Model:
+def _facts(folder: Path, title: str, draft: Path, teachers: Sequence[TeacherSpec]) -> Model:
     """What is known of the model: from the stamp in its folder, and from the run or training that the folder is of."""
     run = folder.resolve().parent
     ours = folder.name in ("model", "adapter")
@@ -137,7 +138,7 @@ def _facts(folder: Path, title: str, draft: Path, terms: Callable[[str], str]) -
         settings={name: value for name, value in stamp.get("identity", {}).items() if value is not None},
         result=stamp.get("result") or {},
         evaluation=read_summary(run).get("evaluation", {}) if ours else {},
-        made=provenance(run if ours and (run / CONFIG).is_file() else folder, terms),
+        made=provenance(run if ours and (run / CONFIG).is_file() else folder, teachers),
     )
 
 

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -18,6 +18,7 @@ from alpaca_core.refilter import kind_of
 from alpaca_core.reuse import opened
 from alpaca_core.runs import CONFIG, DATA, JOURNAL, read_summary
 from alpaca_core.seeds import read_seeds
+from alpaca_core.specs import TeacherSpec
 
 _PRIVATE = {"base_url", "price_input", "price_output"}  # of [teacher]: where and for how much, not what
 
@@ -72,9 +73,9 @@ class Provenance:
         return None if None in spent else sum(spent)
 
 
-def provenance(folder: Path, terms: Callable[[str], str] = lambda teacher: "") -> Provenance:
-    """What the run in ``folder`` tells; nothing where there is none. ``terms`` knows what the terms of whoever runs a
-    teacher say (``TeacherSpec.terms``)."""
+def provenance(folder: Path, teachers: Sequence[TeacherSpec] = ()) -> Provenance:
+    """What the run in ``folder`` tells; nothing where there is none. ``teachers`` are those that are installed: they
+    know terms and seed tasks of their own."""
     if not (folder / DATA).is_file() or not (folder / CONFIG).is_file():
         return Provenance()
     text = (folder / CONFIG).read_text(encoding="utf-8")
@@ -82,17 +83,19 @@ def provenance(folder: Path, terms: Callable[[str], str] = lambda teacher: "") -
     made_with = re.match(r"# What this run is, resolved: (.*)\.\n", text)
     summary = read_summary(folder)
     models, reasons, days = _journal(folder / JOURNAL)
+    name = config.get("teacher", {}).get("name", "")
+    teacher = next((spec for spec in teachers if spec.name == name), None)
     return Provenance(
         config=config,
         summary=summary,
         version=made_with[1] if made_with else "",
-        seeds=_seeds(folder, config),
+        seeds=_seeds(folder, config, teacher),
         models=models,
         reasons=reasons,
         first=days[0],
         last=days[1],
         elsewhere=bool(config.get("teacher", {}).get("base_url")),
-        terms=terms(config.get("teacher", {}).get("name", "")),
+        terms=getattr(teacher, "terms", ""),
     )
 
 
@@ -124,13 +127,13 @@ def _journal(path: Path) -> tuple[dict[str, int], dict[str, dict[str, int]], tup
     )
 
 
-def _seeds(folder: Path, config: Mapping[str, Any]) -> str:
-    """The seed tasks in words: how many, and whose."""
+def _seeds(folder: Path, config: Mapping[str, Any], teacher: TeacherSpec | None) -> str:
+    """The seed tasks in words: how many, and whose. Those that a teacher brings are known by file and folder."""
     named = str(config.get("generation", {}).get("seed_tasks", ""))
+    brought = str(teacher.defaults.get("generation.seed_tasks", "")) if teacher else ""
+    ours = named in ("", "none") or (brought and PurePath(named).parts[-2:] == PurePath(brought).parts[-2:])
     try:
         count = f"{len(read_seeds(None if named in ('', 'none') else folder / named)):,} seed tasks"
     except (OSError, ConfigError):
         count = "seed tasks"
-    return (
-        f"{count} that come with alpacakit" if named in ("", "none") else f"{count} of the file {PurePath(named).name}"
-    )
+    return f"{count} that come with alpacakit" if ours else f"{count} of the file {PurePath(named).name}"

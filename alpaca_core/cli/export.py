@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _FORMATS = ("alpaca", "jsonl", "parquet", "csv", "sharegpt", "messages")  # exporting.FORMATS, without importing it
 _TOOLS = ("trl", "llama-factory", "axolotl")  # peerconfigs.TOOLS
+_OF_A_MODEL = ("config.json", "adapter_config.json")
 _PATH = click.Path(path_type=Path)
 
 
@@ -83,7 +85,7 @@ def export(
     from alpaca_core.modelfolders import find_converter
 
     kind = _kind(source, target, form, tool, as_model or gguf or llama_cpp is not None)
-    _check(ctx, kind, target, form, tool, name, student, licence, private, dry_run)
+    _check(ctx, kind)
     converter = find_converter(llama_cpp) if gguf or llama_cpp is not None else None
     if target is not None:
         refuse_existing(target)
@@ -103,7 +105,7 @@ def export(
     told |= {"out": None if dry_run or target is None else str(target), "files": files}
     if name:
         told["pushed"] = address or None
-    emit_json(told) if as_json else _show(kind, told, source, name, dry_run)
+    emit_json(told) if as_json else _show(kind, told, name, licence, dry_run)
 
 
 def _kind(source: Path, target: Path | None, form: str | None, tool: str | None, as_model: bool) -> str:
@@ -113,39 +115,26 @@ def _kind(source: Path, target: Path | None, form: str | None, tool: str | None,
 
     if tool is not None:
         return "config"
-    there = [(source / inside).is_file() for inside in ("config.json", "adapter_config.json")]
-    inside = [(source / name / "config.json").is_file() for name in ("model",)]
-    inside.append((source / "adapter" / "adapter_config.json").is_file())
-    if as_model or any(there) or (form is None and any(inside) and not (source / DATA).is_file()):
+    itself = any((source / name).is_file() for name in _OF_A_MODEL)
+    inside = any((source / folder / name).is_file() for folder in ("model", "adapter") for name in _OF_A_MODEL)
+    if as_model or itself or (inside and form is None and not (source / DATA).is_file()):
         return "model"
     known = {suffix for each in FORMATS.values() for suffix in each.suffixes}
     return "file" if form is not None or (target is not None and known & set(target.suffixes)) else "folder"
 
 
-def _check(
-    ctx: click.Context,
-    kind: str,
-    target: Path | None,
-    form: str | None,
-    tool: str | None,
-    name: str,
-    student: str,
-    licence: str,
-    private: bool,
-    dry_run: bool,
-) -> None:
+def _check(ctx: click.Context, kind: str) -> None:
     """Raise UsageError for flags that do not go together."""
+    given = ctx.params
+    name, alone = given["name"], kind in ("file", "config")
     wrong = {
-        "--out PATH is missing": target is None and not name and not dry_run,
-        "--out PATH is missing: its name says what to write": target is None and kind in ("file", "config"),
-        "--format is for rows": form is not None and kind in ("model", "config"),
-        "--push takes a dataset folder or a model, not one file or a configuration": bool(name)
-        and kind in ("file", "config"),
-        "--push takes ORG/NAME": bool(name) and (name.count("/") != 1 or not all(name.split("/"))),
-        "--private goes with --push": private and not name,
-        "--student goes with --config": bool(student) and tool is None,
-        "--license is for cards, and one file or a configuration has none": bool(licence)
-        and kind in ("file", "config"),
+        "--out PATH is missing": given["target"] is None and (alone or not (name or given["dry_run"])),
+        "--format is for rows": given["form"] is not None and kind in ("model", "config"),
+        "--push takes a dataset folder or a model, not one file or a configuration": name and alone,
+        "--push takes ORG/NAME": name and (name.count("/") != 1 or not all(name.split("/"))),
+        "--private goes with --push": given["private"] and not name,
+        "--student goes with --config": given["student"] and kind != "config",
+        "--license is for cards, and one file or a configuration has none": given["licence"] and alone,
     }
     for message, is_wrong in wrong.items():
         if is_wrong:
@@ -162,7 +151,9 @@ def _write(host: PluginHost, kind: str, wish: _Wish, form: str, tool: str, stude
     if kind == "folder":
         from alpaca_core.datacards import export_folder
 
-        folder = export_folder(wish.source, wish.target, terms=_terms(host), licence=wish.licence, name=wish.name)
+        folder = export_folder(
+            wish.source, wish.target, teachers=host.specs("teacher"), licence=wish.licence, name=wish.name
+        )
         return {"kind": "dataset", "rows": dict(folder.splits), "columns": list(folder.columns)}
     if kind == "config":
         from alpaca_core.peerconfigs import export_config
@@ -177,7 +168,7 @@ def _write(host: PluginHost, kind: str, wish: _Wish, form: str, tool: str, stude
     done = export_model(
         wish.source,
         wish.target,
-        terms=_terms(host),
+        teachers=host.specs("teacher"),
         templates=_templates(host),
         merge=lambda adapter, folder: _merge(host, adapter, folder),
         converter=wish.converter,
@@ -194,10 +185,6 @@ def _run_config(source: Path) -> dict[str, Any]:
 
     file = source / CONFIG
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
-def _terms(host: PluginHost) -> Any:
-    return lambda teacher: next((getattr(s, "terms", "") for s in host.specs("teacher") if s.name == teacher), "")
 
 
 def _template(host: PluginHost, name: str) -> Any:
@@ -219,7 +206,7 @@ def _merge(host: PluginHost, adapter: Path, folder: Path) -> None:
     work.load()(adapter, folder)
 
 
-def _show(kind: str, told: dict[str, Any], source: Path, name: str, dry_run: bool) -> None:
+def _show(kind: str, told: dict[str, Any], name: str, licence: str, dry_run: bool) -> None:
     rows = told.get("rows")
     if isinstance(rows, dict):
         out("rows      " + ", ".join(f"{split} {n:,}" for split, n in rows.items()))
@@ -229,14 +216,14 @@ def _show(kind: str, told: dict[str, Any], source: Path, name: str, dry_run: boo
         for place, (file, size) in enumerate(told["files"].items()):
             out(f"{'' if place else 'files':<9} {size:>13,} bytes  {file}")
     if dry_run:
-        where = f"to {name} on the hub " if name else ""
-        out(f"dry run   nothing was written{f' or sent {where}'.rstrip() if name else ''}")
+        out("dry run   nothing was written" + (f" or sent to {name} on the hub" if name else ""))
         return
     if told["out"]:
         out(f"written   {told['out']}")
     if told.get("pushed"):
         out(f"pushed    {told['pushed']}")
     if kind == "config":
-        out(f"next      cd {told['out']} && {told['run']}")
-    elif kind == "folder" and told["out"]:
-        out(f"next      read {told['out']}/README.md, and name the licence in it")
+        out(f"next      cd {shlex.quote(told['out'])} && {told['run']}")
+    elif told["out"] and "README.md" in told["files"]:
+        unnamed = "" if licence else ": it names no licence"
+        out(f"next      read {Path(told['out']) / 'README.md'} before you share it{unnamed}")

@@ -38,8 +38,8 @@ def alpaca_teachers() -> Iterable[TeacherSpec]:
             notice="Practice data: written by a program, not by a language model.",
             terms=(
                 "A program of alpacakit wrote the tasks and computed the answers from its own lists of words. No"
-                " language model and no provider took part, so no provider's terms hold; nothing was copied from the web"
-                " or from persons. The program's licence is Apache-2.0."
+                " language model and no provider took part, so no provider's terms hold. Nothing was copied from the"
+                " web or from persons. The program's licence is Apache-2.0."
             ),
             defaults={
                 "generation.seed_tasks": str(Path(__file__).with_name("seed_tasks.jsonl")),
