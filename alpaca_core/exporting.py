@@ -35,9 +35,19 @@ FORMATS = {
 }
 
 
+def is_file_name(path: Path) -> bool:
+    """Whether ``path`` is named as a file of rows, rather than a folder."""
+    return bool({suffix for known in FORMATS.values() for suffix in known.suffixes} & set(path.suffixes))
+
+
 def format_of(path: Path) -> str:
-    """The format that the suffix of ``path`` stands for; empty where it stands for none: a folder then."""
-    return next((name for name, known in FORMATS.items() if known.suffixes == (path.suffix,)), "")
+    """The format that the suffix of ``path`` stands for. Raises ConfigError where it stands for none."""
+    for name, known in FORMATS.items():
+        if known.suffixes == (path.suffix,):
+            return name
+    raise ConfigError(
+        f"{path}: no format is written to '{path.suffix}' files.", hint=f"Use --out {path.with_suffix('')}"
+    )
 
 
 def export_file(source: Path, out: Path, form: str) -> int:

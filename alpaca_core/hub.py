@@ -39,12 +39,13 @@ def push(folder: Path, name: str, kind: Kind, *, private: bool) -> str:
 
 def _api() -> Any:
     try:
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, constants
     except ImportError as exc:
         raise MissingError(
             "--push needs the package 'huggingface_hub', which is not installed.",
             hint="Install it with: pip install huggingface_hub",
         ) from exc
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # it would ask the hub how to find out who calls it, and tell
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
 
 

@@ -80,7 +80,7 @@ def export_model(
             _copy(found, draft)
         title = _title(found)
         model = _facts(found, title, draft, teachers)
-        _scrub(draft / "config.json")
+        _scrub(draft / "config.json", model.facts)
         jinja = chat_template(draft)
         if jinja and (plain := _GENERATION.sub("", jinja)) != jinja:
             write_text(draft / PLAIN, plain)
@@ -104,15 +104,16 @@ def _copy(source: Path, draft: Path) -> None:
             shutil.copyfile(path, draft / path.name)
 
 
-def _scrub(config: Path) -> None:
-    """Leave the last part only of a student's path, which is nobody's business."""
+def _scrub(config: Path, facts: Mapping[str, Any]) -> None:
+    """Leave ``facts`` in ``config``, and of the student's path, which is nobody's business, the last part only."""
     if not config.is_file():
         return
     content = json.loads(config.read_text(encoding="utf-8"))
-    facts = content.get("alpacakit", {})
-    for held, key in ((content, "_name_or_path"), (facts, "student")):
-        if isinstance(held.get(key), str):
-            held[key] = public(held[key])
+    content.pop("alpacakit", None)  # a merged adapter's would be its base's
+    if facts:
+        content["alpacakit"] = {**facts, "student": public(str(facts.get("student", "")))}
+    if isinstance(content.get("_name_or_path"), str):
+        content["_name_or_path"] = public(content["_name_or_path"])
     write_text(config, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -129,7 +130,7 @@ def _facts(folder: Path, title: str, draft: Path, teachers: Sequence[TeacherSpec
     stamp = _json(folder / STAMP)
     config = _json(draft / "config.json")
     adapter = _json(folder / "adapter_config.json")
-    facts: Mapping[str, Any] = stamp.get("facts") or config.get("alpacakit") or {}
+    facts: Mapping[str, Any] = stamp.get("facts") or ({} if adapter else config.get("alpacakit")) or {}
     return Model(
         title=title,
         base=str(facts.get("student") or adapter.get("base_model_name_or_path") or ""),

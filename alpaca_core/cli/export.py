@@ -110,7 +110,7 @@ def export(
 
 def _kind(source: Path, target: Path | None, form: str | None, tool: str | None, as_model: bool) -> str:
     """What is to be written: ``config``, ``model``, ``file`` or ``folder``."""
-    from alpaca_core.exporting import FORMATS
+    from alpaca_core.exporting import is_file_name
     from alpaca_core.runs import DATA
 
     if tool is not None:
@@ -119,8 +119,7 @@ def _kind(source: Path, target: Path | None, form: str | None, tool: str | None,
     inside = any((source / folder / name).is_file() for folder in ("model", "adapter") for name in _OF_A_MODEL)
     if as_model or itself or (inside and form is None and not (source / DATA).is_file()):
         return "model"
-    known = {suffix for each in FORMATS.values() for suffix in each.suffixes}
-    return "file" if form is not None or (target is not None and known & set(target.suffixes)) else "folder"
+    return "file" if form is not None or (target is not None and is_file_name(target)) else "folder"
 
 
 def _check(ctx: click.Context, kind: str) -> None:
@@ -128,10 +127,10 @@ def _check(ctx: click.Context, kind: str) -> None:
     given = ctx.params
     name, alone = given["name"], kind in ("file", "config")
     wrong = {
-        "--out PATH is missing": given["target"] is None and (alone or not (name or given["dry_run"])),
         "--format is for rows": given["form"] is not None and kind in ("model", "config"),
         "--push takes a dataset folder or a model, not one file or a configuration": name and alone,
         "--push takes ORG/NAME": name and (name.count("/") != 1 or not all(name.split("/"))),
+        "--out PATH is missing": given["target"] is None and (alone or not (name or given["dry_run"])),
         "--private goes with --push": given["private"] and not name,
         "--student goes with --config": given["student"] and kind != "config",
         "--license is for cards, and one file or a configuration has none": given["licence"] and alone,
