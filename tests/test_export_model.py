@@ -215,7 +215,7 @@ def test_the_modelfile_names_the_model_and_where_answers_end(folder):
     assert modelfile("x.gguf", None, "</s>") == 'FROM ./x.gguf\nPARAMETER stop "</s>"\n'
 
 
-# -- GGUF: the converter is llama.cpp's; tests/benchmarks/sharing_gguf.py runs the real one
+# -- GGUF: the converter is llama.cpp's; tests/benchmarks/sharing.py runs the real one
 
 CONVERTER = "import pathlib, sys; pathlib.Path(sys.argv[3]).write_bytes(b'GGUF' + sys.argv[1].encode())"
 
