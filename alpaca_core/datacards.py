@@ -200,7 +200,7 @@ def _origin(made: Provenance, hash: str) -> list[str]:
         "teacher": f"`{made.teacher}`"
         + (", spoken to at another server than its provider's" if made.elsewhere else ""),
         "model": models or public(str(made.options.get("model", ""))),
-        "teacher's options": _options(made.options),
+        "teacher's options": _options({name: value for name, value in made.options.items() if name != "model"}),
         "prompt": f"`{prompt.get('name', '')}`: " + _options({k: v for k, v in prompt.items() if k != "name"}),
         "random seed": made.config.get("seed"),
         "requests, replies": f"{done['requests']:,}, {done['replies']:,}" if done else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -163,6 +164,22 @@ def test_rejections_are_told_with_their_reasons(run, folder):
     rejected = [json.loads(line) for line in (run / "rejected.jsonl").read_text().splitlines()]
     similar = sum(row["filter"] == "rouge" for row in rejected)
     assert similar and f"| rouge | {similar:,} | N like … ({similar:,}) |" in text
+
+
+def test_the_card_of_a_provider_s_answers_names_terms_cost_and_no_address(run, tmp_path):
+    theirs = shutil.copytree(run, tmp_path / "openai")
+    teacher = 'name = "openai"\nmodel = "gpt-6-luna"\nbase_url = "http://10.0.0.7:8000/v1"'
+    config = (run / "run.toml").read_text().replace('name = "procedural"', teacher)
+    (theirs / "run.toml").write_text(config)
+    summary = json.loads((run / "summary.json").read_text()) | {"teacher": "openai", "notice": ""}
+    summary["generation"]["cost_usd"] = 1.25
+    summary["selection"] = {"cost_usd": 0.5}
+    (theirs / "summary.json").write_text(json.dumps(summary))
+    assert main(["export", str(theirs), "--out", str(tmp_path / "data")]) == 0
+    _, text = card(tmp_path / "data")
+    assert "| cost | $1.75 |" in text and "https://openai.com/policies" in text
+    assert "spoken to at another server" in text and "the terms of that server" in text
+    assert "10.0.0.7" not in text and "What a language model wrote can be wrong" in text
 
 
 def test_a_file_without_a_run_says_what_is_not_known(tmp_path):

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from functools import cache
 
 import pytest
 import yaml
@@ -115,11 +116,16 @@ def test_the_code_on_the_card_runs(folder, monkeypatch, capsys):
 # -- the chat template
 
 
-def plain(jinja: str, **variables: object) -> str:
-    """Jinja as it comes, without what transformers adds to it."""
+@cache
+def compiled(jinja: str):
+    """By Jinja as it comes, without what transformers adds to it."""
     from jinja2 import Environment
 
-    return Environment().from_string(jinja).render(bos_token="<s>", eos_token="</s>", **variables)
+    return Environment().from_string(jinja)
+
+
+def plain(jinja: str, **variables: object) -> str:
+    return compiled(jinja).render(bos_token="<s>", eos_token="</s>", **variables)
 
 
 text = st.text(max_size=40)

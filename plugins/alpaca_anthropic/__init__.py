@@ -47,7 +47,7 @@ def wrong_address(url: str) -> str:
 
 TERMS = (
     "Anthropic gives its answers to whoever asked for them, and its commercial terms have forbidden to train competing"
-    " models with them. Read the terms that hold for you: https://www.anthropic.com/legal/commercial-terms"
+    " models with them. Read the terms that hold for you (https://www.anthropic.com/legal/commercial-terms)."
 )
 
 

@@ -17,7 +17,7 @@ TEMPERATURE = "Sampling temperature, 0 to 2; none: the server's own."
 TOP_P = "Nucleus sampling, above 0 to 1; none: the server's own."
 TERMS = (
     "OpenAI gives its answers to whoever asked for them, and its terms have forbidden to develop models with them that"
-    " compete with OpenAI's. Read the terms that hold for you: https://openai.com/policies"
+    " compete with OpenAI's. Read the terms that hold for you (https://openai.com/policies)."
 )
 BASE_URL = "Address of another server that speaks this protocol; wins over OPENAI_BASE_URL."
 
