@@ -202,6 +202,7 @@ def _origin(made: Provenance, hash: str) -> list[str]:
         "model": models or public(str(made.options.get("model", ""))),
         "teacher's options": _options({name: value for name, value in made.options.items() if name != "model"}),
         "prompt": f"`{prompt.get('name', '')}`: " + _options({k: v for k, v in prompt.items() if k != "name"}),
+        "filters' options": _filter_options(made.config),
         "random seed": made.config.get("seed"),
         "requests, replies": f"{done['requests']:,}, {done['replies']:,}" if done else "",
         "tokens in, out": f"{done['prompt_tokens']:,}, {done['completion_tokens']:,}" if done else "",
@@ -247,9 +248,17 @@ def _options(options: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
+def _filter_options(config: Mapping[str, Any]) -> str:
+    """Those that are not lists, which are long."""
+    tables: Mapping[str, Mapping[str, Any]] = config.get("filter", {})
+    told = {name: {k: v for k, v in table.items() if not isinstance(v, list)} for name, table in tables.items()}
+    return "; ".join(f"`{name}`: {_options(options)}" for name, options in told.items() if options)
+
+
 def public(text: str) -> str:
     """``text``, or its last part where it is a place in somebody's file system."""
-    return PurePath(text).name if text.startswith(("/", "~", "./", "../")) or re.match(r"[A-Za-z]:\\", text) else text
+    is_place = re.match(r"[/~]|\.{1,2}/|[A-Za-z]:\\", text) or (text.count("/") > 1 and " " not in text)
+    return PurePath(text).name if is_place else text
 
 
 def _terms(made: Provenance, licence: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from alpaca_core.datacards import LANGUAGES, LICENCE, fenced, head, public, table, terms_of
@@ -52,8 +53,9 @@ class Model:
 
     @property
     def on_the_hub(self) -> str:
-        """The base's id, where it can be one."""
-        return self.base if self.base.count("/") == 1 and public(self.base) == self.base else ""
+        """The base's id, where it can be one: a folder of that name is not meant."""
+        is_id = self.base.count("/") == 1 and public(self.base) == self.base and not Path(self.base).exists()
+        return self.base if is_id else ""
 
 
 def card(model: Model, jinja: str, *, licence: str = "", name: str = "", plain: bool = False) -> str:

@@ -246,6 +246,16 @@ def test_llama_factory_finds_the_rows(configs):
     assert info["columns"] == {"prompt": "instruction", "query": "input", "response": "output"}
 
 
+def test_a_student_that_is_a_folder_is_found_from_the_new_folder_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rows.json").write_text(json.dumps([HOSTILE]))
+    Path("student").mkdir()
+    for flags, name in ((["--student", "student"], str(tmp_path / "student")), ([], peerconfigs.STUDENT)):
+        out = Path(f"out-{len(flags)}")
+        assert main(["export", "rows.json", "--config", "trl", "--out", str(out), *flags]) == 0
+        assert yaml.safe_load((out / "sft.yaml").read_text())["model_name_or_path"] == name
+
+
 def test_a_failure_leaves_no_folder_behind():
     with tempfile.TemporaryDirectory() as place:
         source = Path(place) / "rows.json"

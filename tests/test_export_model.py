@@ -17,6 +17,7 @@ from local_models import babbler
 
 from alpaca_core import Example
 from alpaca_core.cli.main import main
+from alpaca_core.modelcards import Model
 from alpaca_core.modelfolders import chat_template, modelfile
 
 STAMP = {
@@ -104,6 +105,13 @@ def test_the_card_tells_base_settings_scores_data_and_licence(folder):
         "the key `input`",
     ):
         assert told in " ".join(text.split()), told
+
+
+def test_a_base_is_named_to_the_hub_where_it_is_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "llama").mkdir(parents=True)
+    bases = ("huggyllama/llama-7b", "models/llama", "/data/llama", "./models/x", "new:tiny", "a/b/c", "")
+    assert [Model("m", base=base).on_the_hub for base in bases] == ["huggyllama/llama-7b", *[""] * 6]
 
 
 def test_the_code_on_the_card_runs(folder, monkeypatch, capsys):

@@ -161,6 +161,8 @@ def _write(host: PluginHost, kind: str, wish: _Wish, form: str, tool: str, stude
         template = _template(host, run.get("chat_template", {}).get("name", "alpaca"))
         trained = run.get("trainer", {}).get("student", "") if isinstance(run.get("trainer"), dict) else ""
         chosen = student or ("" if trained.startswith("new:") else trained)
+        here = Path(chosen).expanduser()
+        chosen = str(here.resolve()) if chosen and here.exists() else chosen  # the tool runs in another folder
         return {"kind": kind, "tool": tool, "run": export_config(wish.source, wish.target, tool, chosen, template)}
     from alpaca_core.modelfolders import export_model
 
