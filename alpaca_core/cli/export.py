@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from alpaca_core.cli.options import json_option, plugin_host
 
 if TYPE_CHECKING:
     from alpaca_core.plugins import PluginHost
+    from alpaca_core.specs import Spec
 
 _FORMATS = ("alpaca", "jsonl", "parquet", "csv", "sharegpt", "messages")  # exporting.FORMATS, without importing it
 _TOOLS = ("trl", "llama-factory", "axolotl")  # peerconfigs.TOOLS
@@ -158,7 +159,7 @@ def _write(host: PluginHost, kind: str, wish: _Wish, form: str, tool: str, stude
         from alpaca_core.peerconfigs import export_config
 
         run = _run_config(wish.source)
-        template = _template(host, run.get("chat_template", {}).get("name", "alpaca"))
+        template = _template(host.find("chat-template", run.get("chat_template", {}).get("name", "alpaca")))
         trained = run.get("trainer", {}).get("student", "") if isinstance(run.get("trainer"), dict) else ""
         chosen = student or ("" if trained.startswith("new:") else trained)
         here = Path(chosen).expanduser()
@@ -188,14 +189,18 @@ def _run_config(source: Path) -> dict[str, Any]:
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def _template(host: PluginHost, name: str) -> Any:
-    spec = host.find("chat-template", name)
+def _template(spec: Spec) -> Any:
+    """The chat template as it is when nobody sets anything."""
     return spec.load()(*([spec.options()] if spec.options is not None else []))
 
 
 def _templates(host: PluginHost) -> list[Any]:
-    """The chat templates of all plugins, as they are when nobody sets anything."""
-    return [_template(host, spec.name) for spec in host.specs("chat-template") if not spec.missing()]
+    """The chat templates of all plugins."""
+    found = []
+    for spec in host.specs("chat-template"):
+        with suppress(Exception):  # one that does not load is not the model's either
+            found.append(_template(spec))
+    return found
 
 
 def _merge(host: PluginHost, adapter: Path, folder: Path) -> None:
