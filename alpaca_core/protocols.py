@@ -146,7 +146,8 @@ class DatasetFilter(Protocol):
 
 @runtime_checkable
 class ChatTemplate(Protocol):
-    """How the student sees an example."""
+    """How the student sees an example. Optional besides: ``ollama``, the lines of an Ollama Modelfile that render the
+    same prompt, with EOS_TOKEN where the model's end-of-text token goes; an exported model gets them."""
 
     jinja: str  # the same as a tokenizer chat template; the user message may carry an "input" key
 

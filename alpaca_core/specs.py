@@ -77,11 +77,13 @@ class Spec:
 @dataclass(frozen=True, kw_only=True)
 class TeacherSpec(Spec):
     """A teacher. ``keys`` are the environment variables of which one must hold the provider's key. ``notice`` is
-    stamped on all that comes of its answers, for a teacher that is not what people expect of one."""
+    stamped on all that comes of its answers, for a teacher that is not what people expect of one. ``terms`` is what has
+    to be known before its answers are shared: for cards, as facts to check."""
 
     kind: ClassVar[Kind] = "teacher"
     keys: tuple[str, ...] = ()
     notice: str = ""
+    terms: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

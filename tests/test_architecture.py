@@ -25,7 +25,7 @@ LAYERS = """
     specs protocols steplog annotators
     hookspecs
     __init__
-    jsonfiles entries csvfiles datafolders locks
+    jsonfiles entries csvfiles datafolders locks conversations
     arrowfiles
     datafiles
     plugins seeds store dataset buckets evaluate local progress
@@ -35,7 +35,7 @@ LAYERS = """
     lengthcontrol
     controls leaderboard sheet
     standings
-    ledger account pacing pairing
+    ledger account pacing exporting importing pairing
     sources asking judging contact
     replies batches answers
     refilter
@@ -43,7 +43,10 @@ LAYERS = """
     config
     generate runs training
     reuse selection ablation contenders
-    pipeline tracing comparison
+    pipeline tracing provenance peerconfigs comparison
+    datacards hub
+    modelcards
+    modelfolders
     report.__init__ report.texts report.figures report.similarity
     report.facts report.measures
     report.pictures

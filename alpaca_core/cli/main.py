@@ -33,6 +33,8 @@ COMMANDS = {
     "report": ("alpaca_core.cli.report:report", "One HTML page of a run or a dataset, with its figures."),
     "trace": ("alpaca_core.cli.trace:trace", "Follow a row: its origin, the verdicts on it, its losses."),
     "chat": ("alpaca_core.cli.chat:chat", "Talk to a model in the terminal."),
+    "export": ("alpaca_core.cli.export:export", "Share a dataset or a model: formats, cards, configurations, the hub."),
+    "import": ("alpaca_core.cli.import_:import_", "Read a dataset of another form."),
     "diff": ("alpaca_core.cli.diff:diff", "Publish a model as what it adds to its base, and recover it."),
     "plugins": ("alpaca_core.cli.plugins:plugins", "List and explain plugins and what they offer."),
     "config": ("alpaca_core.cli.config:config", "Write, show and check a configuration."),
