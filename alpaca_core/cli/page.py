@@ -12,7 +12,7 @@ from alpaca_core.plugins import PluginHost
 
 def terms(host: PluginHost) -> Callable[[str], str]:
     """What has to be known before a teacher's answers are used, as its plugin says it; empty where it says nothing."""
-    return lambda teacher: next((getattr(s, "terms", "") for s in host.specs("teacher") if s.name == teacher), "")
+    return lambda teacher: next((s.terms for s in host.specs("teacher") if s.name == teacher), "")
 
 
 def run_page(host: PluginHost, folder: Path, screen: Screen) -> Path | None:
