@@ -35,10 +35,14 @@ def rows(n: int = 150) -> list[dict]:
     return found
 
 
+def data_in(folder: Path) -> Path:
+    (folder / "data.json").write_text(json.dumps(rows()))
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "data.json").write_text(json.dumps(rows()))
-    return tmp_path
+    return data_in(tmp_path)
 
 
 def command(*more: str, name: str = "no-output", out: str = "trial") -> list[str]:
@@ -181,14 +185,25 @@ def test_the_marks_of_rows_have_the_means_that_an_evaluation_has():
 # ── training ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+SAVING = (*TINY, "--set", "trainer.epochs=1", "--set", "trainer.save_steps=4", "--json")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an ablation that ran to its end."""
+    folder = data_in(tmp_path_factory.mktemp("whole"))
+    (folder / "report.json").write_text(ablate(folder, *SAVING).stdout)
+    return folder
+
+
 @pytest.mark.slow
-def test_all_three_sets_are_trained_on_for_as_many_steps_and_scored_on_the_same_rows(folder):
-    report = json.loads(ablate(folder, *TINY, "--set", "trainer.epochs=1", "--json").stdout)
+def test_all_three_sets_are_trained_on_for_as_many_steps_and_scored_on_the_same_rows(whole):
+    report = json.loads((whole / "report.json").read_text())
     steps = {name: of["training"]["steps"] for name, of in report["sets"].items()}
     assert list(steps) == list(SETS) and len(set(steps.values())) == 1
     assert steps["dropped"] == -(-report["rows"]["kept"] // 8)
-    scored = {name: json.loads((folder / "trial" / name / "scores.json").read_text())["rows"] for name in SETS}
-    heldout = [row["id"] for row in sets(folder)["heldout"]]
+    scored = {name: json.loads((whole / "trial" / name / "scores.json").read_text())["rows"] for name in SETS}
+    heldout = [row["id"] for row in sets(whole)["heldout"]]
     assert all([row["id"] for row in scored[name]] == heldout for name in SETS)
     for measure in ("exact_match", "rouge_l"):
         means = {name: sum(row[measure] for row in scored[name]) / len(heldout) for name in SETS}
@@ -197,14 +212,12 @@ def test_all_three_sets_are_trained_on_for_as_many_steps_and_scored_on_the_same_
             found = report["differences"][f"kept - {other}"][measure]
             assert found["mean"] == pytest.approx(means["kept"] - means[other])
             assert found["low"] <= found["mean"] <= found["high"]
-    assert json.loads((folder / "trial" / "ablation.json").read_text()) == report
+    assert json.loads((whole / "trial" / "ablation.json").read_text()) == report
 
 
 @pytest.mark.slow
-def test_a_killed_ablation_goes_on_where_it_was_and_other_settings_train_anew(folder):
-    settings = (*TINY, "--set", "trainer.max_steps=12", "--set", "trainer.save_steps=4", "--json")
-    whole = ablate(folder, *settings, out="whole").stdout
-    process = subprocess.Popen(command(*settings), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_a_killed_ablation_goes_on_where_it_was_and_other_settings_train_anew(whole, folder):
+    process = subprocess.Popen(command(*SAVING), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(folder.glob("trial/random/checkpoints/step-*")):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -212,11 +225,11 @@ def test_a_killed_ablation_goes_on_where_it_was_and_other_settings_train_anew(fo
     models = {name: (folder / "trial" / name / "model").exists() for name in SETS}
     assert models == {"kept": True, "random": False, "dropped": False}
     kept = (folder / "trial" / "kept" / "model" / "model.safetensors").stat().st_mtime_ns
-    done = ablate(folder, *settings)
+    done = ablate(folder, *SAVING)
     assert (folder / "trial" / "kept" / "model" / "model.safetensors").stat().st_mtime_ns == kept
-    same, here = json.loads(whole), json.loads(done.stdout)
+    same, here = json.loads((whole / "report.json").read_text()), json.loads(done.stdout)
     assert here["differences"] == same["differences"]
-    again = ablate(folder, *settings)
+    again = ablate(folder, *SAVING)
     assert json.loads(again.stdout)["differences"] == same["differences"] and "there already" in again.stderr
-    other = json.loads(ablate(folder, *TINY, "--set", "trainer.max_steps=3", "--json").stdout)
-    assert {of["training"]["steps"] for of in other["sets"].values()} == {3}  # other settings train anew
+    other = json.loads(ablate(folder, *TINY, "--set", "trainer.max_steps=2", "--json").stdout)
+    assert {of["training"]["steps"] for of in other["sets"].values()} == {2}  # other settings train anew
