@@ -42,14 +42,8 @@ LAYERS = """
     validation
     config
     generate runs training
-<<<<<<< HEAD
-    reuse selection ablation
-    overlay
-    pipeline tracing
-    estimate browsing
-    viewer
-=======
     reuse selection ablation contenders
+    overlay
     pipeline tracing provenance peerconfigs comparison
     datacards hub
     modelcards
@@ -60,8 +54,8 @@ LAYERS = """
     report.sections
     report.results report.provenance
     report.files report.page
-    estimate
->>>>>>> main
+    estimate browsing
+    viewer
     cli.__init__ cli.console
     cli.options cli.progress cli.main
     cli.spending cli.judge
