@@ -7,16 +7,18 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+from alpaca_core.acceptance import Acceptance, accept
 from alpaca_core.account import account
 from alpaca_core.config import Config
 from alpaca_core.contact import Contact
 from alpaca_core.dataset import split, write_jsonl, write_rows
 from alpaca_core.errors import ConfigError, Stopped
-from alpaca_core.evaluate import Scores, most_frequent, nearest
+from alpaca_core.evaluate import Measured, Scores, evaluate, measure, most_frequent, nearest
 from alpaca_core.generate import Plan as GenerationPlan
 from alpaca_core.generate import generate
 from alpaca_core.judging import Chain
@@ -40,7 +42,7 @@ from alpaca_core.runs import (
 )
 from alpaca_core.seeds import read_seeds, seeds_hash
 from alpaca_core.selection import Selection, asks
-from alpaca_core.training import check_trainer, run_training, score, train_job, training_summary
+from alpaca_core.training import check_trainer, open_model, run_training, train_job, training_summary
 
 
 class Watcher(Protocol):
@@ -63,6 +65,7 @@ class Outcome:
     before: Scores | None = None
     after: Scores | None = None
     baselines: dict[str, Scores] = field(default_factory=dict)
+    acceptance: Acceptance | None = None
 
 
 def default_folder(config: Config) -> Path:
@@ -217,7 +220,7 @@ def _write_dataset(
     data = folder.path / DATA
     before = data.read_bytes() if data.exists() else b""
     old = read_summary(folder.path)
-    stages = {stage: old.pop(stage) for stage in ("training", "evaluation") if stage in old}
+    stages = {stage: old.pop(stage) for stage in ("training", "evaluation", "acceptance") if stage in old}
     if stages:  # what was made of other rows is void, also if this process ends between the two files
         write_summary(folder.path, old)
     write_rows(data, train)
@@ -273,7 +276,13 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
             result = train_stage(config, folder, outcome, watch)
             summary["training"] = training_summary(result)
             watch.stage("evaluate")
-            evaluate_stage(config, host, folder, result, outcome, watch)
+            if outcome.held_out:
+                models = Models(config, host, result, outcome.held_out)
+                evaluate_stage(config, folder, models, outcome)
+                watch.stage("accept")
+                accept_stage(config, folder, models, outcome)
+            else:
+                watch.note("No rows were held out: nothing to evaluate.")
             summary["status"] = "done"
         except BaseException as exc:
             summary["status"] = _status(exc)
@@ -306,24 +315,33 @@ def train_stage(config: Config, folder: RunFolder, outcome: Outcome, watch: Watc
     return result
 
 
-def evaluate_stage(
-    config: Config, host: PluginHost, folder: RunFolder, result: TrainResult, outcome: Outcome, watch: Watcher
-) -> None:
+class Models:
+    """The student before and after training. What was measured on the ``held_out`` rows is measured once."""
+
+    def __init__(self, config: Config, host: PluginHost, result: TrainResult, held_out: list[Example]) -> None:
+        self.result, self.settings, self.held_out = result, config.evaluation, held_out
+        self.before, self.after = (
+            open_model(host, model, batch_size=self.settings.batch_size) for model in (result.base, str(result.model))
+        )
+
+    @cached_property
+    def measured(self) -> Measured:
+        return measure(self.after, self.held_out, self.settings.max_new_tokens)
+
+
+def evaluate_stage(config: Config, folder: RunFolder, models: Models, outcome: Outcome) -> None:
     """Score the student before and after training on the held-out rows, beside two baselines that need no model.
 
     Scores of the same model on the same rows are taken from the journal.
     """
     train, held_out = outcome.train, outcome.held_out
-    if not held_out:
-        watch.note("No rows were held out: nothing to evaluate.")
-        return
     key = f"evaluation of {folder.store.get('training')}, {config.evaluation}"
     stored = json.loads(folder.store.get(key) or "{}")
     if not stored:
         started = time.monotonic()
         scores = {
-            "before": score(config, host, result.base, held_out),
-            "after": score(config, host, str(result.model), held_out),
+            "before": evaluate(models.before, held_out, config.evaluation.max_new_tokens),
+            "after": models.measured.scores,
             "most_frequent": most_frequent(train, held_out),
             "nearest": nearest(train, held_out),
         }
@@ -340,3 +358,27 @@ def evaluate_stage(
         "baselines": baselines,
         "seconds": stored["seconds"],
     }
+
+
+def accept_stage(config: Config, folder: RunFolder, models: Models, outcome: Outcome) -> None:
+    """Accept the student, or refuse it, with what it said to the held-out rows. From the journal, as its scores are."""
+    assert config.chat_template is not None
+    key = f"acceptance of {folder.store.get('training')}, {config.evaluation}"
+    stored = json.loads(folder.store.get(key) or "{}")
+    if not stored:
+        started = time.monotonic()
+        adapter = (models.result.lora or {}).get("adapter")
+        found = accept(
+            models.after,
+            outcome.held_out,
+            lambda: models.measured,
+            base=models.before,
+            template=config.chat_template.build(),
+            exported=[str(adapter)] if adapter and Path(adapter) != models.result.model else [],
+            outputs=[row.output for row in outcome.train],
+            floor=outcome.baselines["most_frequent"],
+        )
+        stored = {**found.as_dict(), "seconds": round(time.monotonic() - started, 2)}
+        folder.store.set(key, json.dumps(stored))
+    outcome.summary["acceptance"] = stored
+    outcome.acceptance = Acceptance.from_dict(stored)

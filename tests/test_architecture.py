@@ -17,7 +17,7 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
 # is a command.
 LAYERS = """
-    records errors tokens markers settings schema yields signals
+    records errors tokens markers settings schema yields signals bootstrap
     specs protocols steplog
     hookspecs
     __init__
@@ -25,14 +25,14 @@ LAYERS = """
     arrowfiles
     datafiles
     plugins seeds store dataset buckets evaluate local progress
-    ledger account pacing
+    ledger account pacing acceptance
     sources asking judging contact
     replies batches answers
     refilter
     validation
     config
     generate runs training
-    reuse selection ablation
+    reuse selection ablation trained
     pipeline tracing
     estimate
     cli.__init__ cli.console

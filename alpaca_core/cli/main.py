@@ -28,6 +28,7 @@ COMMANDS = {
     "filter": ("alpaca_core.cli.filter:filter_", "Filter a dataset again, without a teacher."),
     "train": ("alpaca_core.cli.train:train", "Fine-tune a student on a dataset."),
     "evaluate": ("alpaca_core.cli.evaluate:evaluate", "Score a model on rows that it has not seen."),
+    "accept": ("alpaca_core.cli.accept:accept", "Accept a finished model, or refuse it, with reasons."),
     "trace": ("alpaca_core.cli.trace:trace", "Follow a row: its origin, the verdicts on it, its losses."),
     "chat": ("alpaca_core.cli.chat:chat", "Talk to a model in the terminal."),
     "diff": ("alpaca_core.cli.diff:diff", "Publish a model as what it adds to its base, and recover it."),
