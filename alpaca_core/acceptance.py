@@ -57,8 +57,8 @@ def accept(
     model: LocalTeacher,
     examples: Sequence[Example],
     measure: Callable[[], Measured],
+    before: Callable[[str], Sequence[RowLoss] | None],
     *,
-    base: LocalTeacher | None = None,
     template: ChatTemplate | None = None,
     exported: Sequence[str] = (),
     outputs: Sequence[str] = (),
@@ -66,18 +66,17 @@ def accept(
     stop_rate: float = STOP_RATE,
 ) -> Acceptance:
     """Examine ``model``, then judge what it said to ``examples``: ``measure`` gives that, once the files are known to
-    load. ``base`` is the model before it was trained, which reads the prompts under the same chat template;
-    ``template`` the one of the training, ``exported`` folders with the same model in another form, ``outputs`` those of
-    the training rows, ``floor`` the scores of the most frequent answers. What is not given is not checked, and told so.
+    load. ``before`` gives the losses of its base under the chat template that it is called with (None: there is no
+    base). ``template`` is the one of the training, ``exported`` are folders with the same model in another form,
+    ``outputs`` those of the training rows, ``floor`` the scores of the most frequent answers. What is not given is not
+    checked, and told so. No two models are in memory at a time, where callers hold none.
     """
     checks: list[Check] = model.examine(examples, template, exported)  # type: ignore[attr-defined]
     if not all(check.passed is not False for check in checks if check.name == "loads"):
         return Acceptance(tuple(checks))
-    measured = measure()
-    jinja: str = model.jinja  # type: ignore[attr-defined]
-    before = base.losses(measured.examples, jinja) if base is not None and hasattr(base, "losses") else None
+    old = before(model.jinja)  # type: ignore[attr-defined]
     lines: list[str] = model.template_lines()  # type: ignore[attr-defined]
-    return Acceptance((*checks, *judge(measured, lines, before, outputs, floor, stop_rate)))
+    return Acceptance((*checks, *judge(measure(), lines, old, outputs, floor, stop_rate)))
 
 
 def judge(

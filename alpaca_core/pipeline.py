@@ -7,7 +7,6 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
@@ -18,7 +17,7 @@ from alpaca_core.config import Config
 from alpaca_core.contact import Contact
 from alpaca_core.dataset import split, write_jsonl, write_rows
 from alpaca_core.errors import ConfigError, Stopped
-from alpaca_core.evaluate import Measured, Scores, evaluate, measure, most_frequent, nearest
+from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
 from alpaca_core.generate import Plan as GenerationPlan
 from alpaca_core.generate import generate
 from alpaca_core.judging import Chain
@@ -42,7 +41,7 @@ from alpaca_core.runs import (
 )
 from alpaca_core.seeds import read_seeds, seeds_hash
 from alpaca_core.selection import Selection, asks
-from alpaca_core.training import check_trainer, open_model, run_training, train_job, training_summary
+from alpaca_core.training import Models, check_trainer, run_training, train_job, training_summary
 
 
 class Watcher(Protocol):
@@ -315,20 +314,6 @@ def train_stage(config: Config, folder: RunFolder, outcome: Outcome, watch: Watc
     return result
 
 
-class Models:
-    """The student before and after training. What was measured on the ``held_out`` rows is measured once."""
-
-    def __init__(self, config: Config, host: PluginHost, result: TrainResult, held_out: list[Example]) -> None:
-        self.result, self.settings, self.held_out = result, config.evaluation, held_out
-        self.before, self.after = (
-            open_model(host, model, batch_size=self.settings.batch_size) for model in (result.base, str(result.model))
-        )
-
-    @cached_property
-    def measured(self) -> Measured:
-        return measure(self.after, self.held_out, self.settings.max_new_tokens)
-
-
 def evaluate_stage(config: Config, folder: RunFolder, models: Models, outcome: Outcome) -> None:
     """Score the student before and after training on the held-out rows, beside two baselines that need no model.
 
@@ -372,7 +357,7 @@ def accept_stage(config: Config, folder: RunFolder, models: Models, outcome: Out
             models.after,
             outcome.held_out,
             lambda: models.measured,
-            base=models.before,
+            lambda jinja: models.before.losses(outcome.held_out, jinja),  # type: ignore[attr-defined]
             template=config.chat_template.build(),
             exported=[str(adapter)] if adapter and Path(adapter) != models.result.model else [],
             outputs=[row.output for row in outcome.train],

@@ -10,7 +10,7 @@ import click
 from alpaca_core.acceptance import STOP_RATE
 from alpaca_core.cli.console import emit_json, out, say
 from alpaca_core.cli.options import config_options, json_option, resolve
-from alpaca_core.errors import ConfigError
+from alpaca_core.errors import AlpacaError, ConfigError
 
 
 @click.command()
@@ -83,11 +83,24 @@ def accept(
     model = open_model(host, found.model, batch_size=settings.batch_size)
     before = model_path(base) if base else found.base
     given = found.heldout is not None and file.resolve() == found.heldout.resolve()
+
+    def base_losses(jinja: str) -> Any:
+        nonlocal before
+        try:
+            opened = open_model(host, before, batch_size=settings.batch_size) if before else None
+            return None if opened is None else opened.losses(rows, jinja)  # type: ignore[attr-defined]
+        except AlpacaError as exc:
+            if base:  # it was asked for
+                raise
+            say(f"{before}, the base by what its training noted, is not compared with: {exc}", dim=True)
+            before = ""
+            return None
+
     result = acceptance.accept(
         model,
         rows,
         lambda: measure(model, rows, settings.max_new_tokens),
-        base=open_model(host, before, batch_size=settings.batch_size) if before else None,
+        base_losses,
         template=found.chat_template(host),
         exported=[*exported, *([str(found.adapter)] if found.adapter else [])],
         outputs=found.outputs,

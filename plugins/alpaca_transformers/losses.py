@@ -8,7 +8,7 @@ from typing import Any
 import torch  # noqa: TID253 - this module is imported when the teacher is used
 import torch.nn.functional as F  # noqa: TID253
 
-from alpaca_core import RowLoss
+from alpaca_core import AlpacaError, RowLoss
 from alpaca_transformers.form import Encoded
 
 TOGETHER = 4096  # tokens of a batch, padding included: their logits are held at once
@@ -19,7 +19,7 @@ def losses(model: Any, rows: Sequence[Encoded], batch_size: int, pad: int) -> li
     """The loss on each of ``rows``, in their order: cross-entropy in float32 of every token after the prompt.
 
     Rows of like length are computed together, at most ``batch_size`` of them, padded on the right. A row that is too
-    long for its answer to begin has no tokens. Raises torch.OutOfMemoryError where one row alone does not fit.
+    long for its answer to begin has no tokens. Raises AlpacaError where one row alone does not fit into the memory.
     """
     found = [RowLoss(0.0, 0, row.cut) for row in rows]
     todo = sorted((i for i, row in enumerate(rows) if len(row.ids) > row.prompt), key=lambda i: len(rows[i].ids))
@@ -29,9 +29,9 @@ def losses(model: Any, rows: Sequence[Encoded], batch_size: int, pad: int) -> li
         batch = todo[-max(1, min(batch_size, together // longest)) :]
         try:
             sums = _sums(model, [rows[i] for i in batch], pad)
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as exc:
             if len(batch) == 1:
-                raise
+                raise AlpacaError(f"The device's memory is too small for the loss of {longest:,} tokens.") from exc
             together = len(batch) // 2 * longest
             continue
         for i, nats in zip(batch, sums, strict=True):

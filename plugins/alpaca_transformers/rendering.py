@@ -20,9 +20,8 @@ def check_template(form: Form, examples: Sequence[Example], template: ChatTempla
     if not form.jinja:
         return _check(False, "the tokenizer has no chat template")
     try:
-        problems = list(_wrong_turns(form))
-        if not problems:
-            problems = [said for row in rows for said in (*_wrong(form, row, template), *_wrong_tokens(form, row))]
+        problems = [said for row in rows for said in (*_wrong_tokens(form, row), *_wrong(form, row, template))]
+        problems += _wrong_turns(form)
         if template is not None and form.words.bos_token_id is not None and not form.begins:
             problems.append(f"the training began with {form.words.bos_token!r}, and it writes none")
     except Exception as exc:  # a template may raise anything; whoever asks the model meets it too
@@ -94,8 +93,8 @@ def _same(found: Sequence[int], wanted: Sequence[int]) -> bool:
 
 
 def _wrong_turns(form: Form) -> Iterator[str]:
-    """What is wrong with a conversation: every turn must be there, in its order, with one BOS, and the last question must
-    end as a single one does."""
+    """What is wrong with a conversation: every turn must be there, in its order, with one BOS, and the last question
+    must end as a single one does."""
     said = ["first question", "first answer", "second question"]
     turns = [{"role": role, "content": text} for role, text in zip(("user", "assistant", "user"), said, strict=True)]
     text = form.render(turns, add_generation_prompt=True)

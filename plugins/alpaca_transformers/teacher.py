@@ -111,24 +111,16 @@ class TransformersTeacher:
         return [self._read(*pair) for pair in zip(requests, answers, strict=True)]
 
     def losses(self, examples: Sequence[Example], jinja: str = "") -> list[RowLoss]:
-        """The loss on each example's output, see ``losses.losses`` and ``Form.encode``. A row longer than the model's
-        context is cut off on the right; ``notes`` tells how many were. Raises AlpacaError when the device's memory is
-        too small for a single row."""
+        """The loss on each example's output, see ``losses.losses`` and ``Form.encode``. What is beyond the model's
+        context is cut off on the right, which ``notes`` tells."""
         from alpaca_transformers.losses import losses
 
         with self._lock:
             rows = self._form(jinja).encode(examples, self._context)
-            pad = self._words.pad_token_id if self._words.pad_token_id is not None else min(self._ends, default=0)
-            try:
-                found = losses(self._model, rows, self.batch_size, pad)
-            except torch.OutOfMemoryError as exc:
-                raise AlpacaError(f"The memory of {self._place} is too small for the loss of one row.") from exc
-        if cut := sum(row.cut for row in rows):
-            self.notes.append(
-                f"{cut:,} of {len(rows):,} rows are longer than the {self._context:,} tokens that the model can read:"
-                " they were cut off on the right."
-            )
-        return found
+            if cut := sum(row.cut for row in rows):
+                limit = f"{self._context:,} tokens that the model can read"
+                self.notes.append(f"{cut:,} of {len(rows):,} rows are cut off on the right, at the {limit}.")
+            return losses(self._model, rows, self.batch_size, self._words.pad_token_id or 0)
 
     @property
     def jinja(self) -> str:
