@@ -93,7 +93,7 @@ OPPOSITES = {
     "hard": "soft", "loud": "silent", "near": "far", "open": "shut", "early": "late", "full": "hollow", "rich": "poor",
     "sweet": "sour", "thick": "thin", "wide": "narrow", "young": "aged", "rough": "smooth", "tall": "short",
 }  # fmt: skip
-WORDINGS = ("Name the opposite of {}.", "What is the opposite of {}?", "Give me the opposite of the word {}.")
+WORDINGS = ("Name the opposite of {}.", "What is the opposite of {}?")
 UNSEEN = "Tell me the opposite of {}."
 
 

@@ -349,6 +349,27 @@ def test_tokens_are_those_of_the_training_where_an_answer_merges_with_its_prompt
     assert [(one.ids, one.prompt) for one in found] == [(other.ids.tolist(), other.prompt) for other in wanted]
 
 
+def test_a_tokenizer_that_reads_its_first_word_otherwise_after_a_bos_is_told_and_accepted():
+    """As LLaMA's does: "<s>Below" is not BOS and then "Below"."""
+    from alpaca_fsdp import tokenizer
+    from alpaca_transformers.form import Form
+    from alpaca_transformers.rendering import check_template
+    from tokenizers import Tokenizer, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    rows = [Example(**row) for row in local_models.opposites(local_models.UNSEEN)]
+    made = tokenizer.build(tokenizer.train([AlpacaTemplate().prompt(row) for row in rows], 450))
+    backend = Tokenizer.from_str(made.backend_tokenizer.to_str())
+    backend.normalizer = None
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    words = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    words.chat_template = AlpacaTemplate.jinja
+    form = Form(words, {words.eos_token_id})
+    assert words("<s>Below", add_special_tokens=False)["input_ids"] != form.read(rows[0])[:2]
+    check = check_template(form, rows, AlpacaTemplate())
+    assert check.passed and "cut up its first word otherwise" in check.said
+
+
 def test_evaluate_tells_loss_perplexity_and_lengths(learner, tmp_path, capsys):
     import math
 

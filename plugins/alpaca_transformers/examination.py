@@ -7,12 +7,13 @@ import gc
 import shutil
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253 - this module is imported when the teacher is used
 
-from alpaca_core import AlpacaError, ChatTemplate, Check, Example
+from alpaca_core import AlpacaError, ChatTemplate, Check, Example, MissingError
 from alpaca_transformers.rendering import check_template
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ def examine(
     teacher: TransformersTeacher, examples: Sequence[Example], template: ChatTemplate | None, exported: Sequence[str]
 ) -> list[Check]:
     """The checks ``loads``, ``template``, ``reload``, and ``exported`` for each of those folders (or GGUF files). Where
-    the model does not load, that is the only one."""
+    the model does not load, that is the only one. Raises MissingError where a package is missing to read a GGUF file.
+    """
+    if any(_gguf(Path(path)) for path in exported) and find_spec("gguf") is None:
+        raise MissingError("The package that reads GGUF files is not installed.", hint="pip install gguf")
     try:
         model, form = teacher._model, teacher._form()
     except AlpacaError as exc:
@@ -99,6 +103,8 @@ def _compared(
         after = logits(model, tokens)
     except torch.OutOfMemoryError:
         return Check(name, None, f"{what}: not tried, the memory is too small")
+    except ImportError as exc:  # peft, for an adapter
+        return Check(name, None, f"{what}: not tried: {_line(exc)}")
     except Exception as exc:  # a damaged file, a missing package: it cannot be used as it is
         return Check(name, False, f"{what}: it does not load: {_line(exc)}", broken=True, advice=_ADVICE[name])
     limit = max(ROUNDING.get(of, ROUNDING[torch.bfloat16]) for of in (rounded or dtype, dtype)) if other else 0.0
@@ -111,9 +117,12 @@ def _compared(
     same = float((after.argmax(-1) == before.argmax(-1)).double().mean())
     said = "the same logits, bit for bit" if apart == 0 else f"logits differ by {apart:.2g} of the largest"
     if apart:
-        said += f" (at most {limit:g}); {same:.1%} of the likeliest tokens are the same"
+        bound = "" if rounded is None else f" (at most {limit:g})"
+        said += f"{bound}; {same:.1%} of the likeliest tokens are the same"
     if rounded is None:
-        return Check(name, None, f"{what}: quantised weights. {said}, over {len(before):,} tokens", apart)
+        return Check(
+            name, None, f"{what}: quantised, so not held to a limit: {said}, over {len(before):,} tokens", apart
+        )
     passed = apart <= limit  # a NaN is not
     advice = _ADVICE[name]
     return Check(name, passed, f"{what}: {said}, over {len(before):,} tokens", apart, limit, advice, broken=True)
@@ -130,17 +139,22 @@ def _open(path: Path, dtype: torch.dtype | None) -> tuple[Any, torch.dtype | Non
     were rounded to, None where that is none of torch's."""
     from transformers import AutoModelForCausalLM
 
-    files = [path] if path.suffix == ".gguf" else sorted(path.glob("*.gguf"))
-    if len(files) != 1 or any((path / name).exists() for name in ("config.json", "adapter_config.json")):
+    file = _gguf(path)
+    if file is None:
         model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype or "auto")
         return model, model.dtype
     from gguf import GGUFReader
 
-    kinds = {tensor.tensor_type.name for tensor in GGUFReader(files[0]).tensors} - {"F32"}
+    kinds = {tensor.tensor_type.name for tensor in GGUFReader(file).tensors} - {"F32"}
     rounded = {frozenset(): torch.float32, frozenset({"F16"}): torch.float16, frozenset({"BF16"}): torch.bfloat16}
-    return AutoModelForCausalLM.from_pretrained(path.parent if path.is_file() else path, gguf_file=files[0].name), (
-        rounded.get(frozenset(kinds))
-    )
+    return AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name), rounded.get(frozenset(kinds))
+
+
+def _gguf(path: Path) -> Path | None:
+    """The GGUF file that ``path`` is, or the only one in it, where it holds no model otherwise."""
+    files = [path] if path.suffix == ".gguf" else sorted(path.glob("*.gguf"))
+    other = any((path / name).exists() for name in ("config.json", "adapter_config.json"))
+    return files[0] if len(files) == 1 and not other else None
 
 
 def _forget(teacher: TransformersTeacher) -> None:

@@ -31,8 +31,7 @@ def check_template(form: Form, examples: Sequence[Example], template: ChatTempla
     said = f"{len(rows)} rows and two turns: one text in transformers and in plain Jinja, the tokens of the training"
     if any(form.read(row) != _tokens(form, [form.message(row)], add_generation_prompt=True) for row in rows[:1]):
         said += (
-            "; engines that tokenise the rendered text cut up its first word otherwise: alpacakit's chat and serve do"
-            " as the training did"
+            "; engines that tokenise the rendered text cut up its first word otherwise, alpacakit does as the training"
         )
     return _check(True, said)
 
