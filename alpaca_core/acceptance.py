@@ -206,7 +206,7 @@ def better_than_base(before: Sequence[RowLoss] | None, after: Sequence[RowLoss] 
     gain = sum(gains) / sum(tokens)
     old, new = (mean_loss(of) for of in zip(*pairs, strict=True))
     said = (
-        f"loss {new:.3f}, its base {old:.3f}: {gain:.3f} nats a token lower (95 % interval {low:.3f} to {high:.3f}),"
+        f"loss {new:.3f}, its base {old:.3f}: {gain:.3g} nats a token lower (95 % interval {low:.3g} to {high:.3g}),"
         " more than 0 has to be"
     )
     advice = "Training has not helped on rows that it did not see: look at its loss, the learning rate and the data."

@@ -147,12 +147,14 @@ def show_acceptance(found: Acceptance) -> None:
 
 
 def verdict(found: Acceptance) -> str:
-    """One line: accepted, or the names of the checks that failed."""
+    """One line: accepted, or the names of the checks that failed; and of those that could not be made."""
     counted = [check for check in found.checks if check.passed is not None]
     failed = [check.name for check in counted if check.passed is False]
     if failed:
         return f"NOT ACCEPTED: {', '.join(failed)} failed, of {len(counted)} checks."
-    return f"accepted: all of {len(counted)} checks."
+    # What is told for information alone has a value, or nothing to tell of.
+    left_out = [of.name for of in found.checks if of.passed is None and of.value is None and of.name != "verbatim"]
+    return f"accepted: all of {len(counted)} checks." + (f" Not checked: {', '.join(left_out)}." if left_out else "")
 
 
 def show_samples(after: Scores, before: Scores | None = None) -> None:

@@ -120,9 +120,7 @@ def _compared(
         bound = "" if rounded is None else f" (at most {limit:g})"
         said += f"{bound}; {same:.1%} of the likeliest tokens are the same"
     if rounded is None:
-        return Check(
-            name, None, f"{what}: quantised, so not held to a limit: {said}, over {len(before):,} tokens", apart
-        )
+        return Check(name, None, f"{what}: quantised, held to no limit: {said}, over {len(before):,} tokens", apart)
     passed = apart <= limit  # a NaN is not
     advice = _ADVICE[name]
     return Check(name, passed, f"{what}: {said}, over {len(before):,} tokens", apart, limit, advice, broken=True)
