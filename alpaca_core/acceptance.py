@@ -72,7 +72,7 @@ def accept(
     checked, and told so. No two models are in memory at a time, where callers hold none.
     """
     checks: list[Check] = model.examine(examples, template, exported)  # type: ignore[attr-defined]
-    if not all(check.passed is not False for check in checks if check.name == "loads"):
+    if any(check.passed is False for check in checks if check.name == "loads"):
         return Acceptance(tuple(checks))
     old = before(model.jinja)  # type: ignore[attr-defined]
     lines: list[str] = model.template_lines()  # type: ignore[attr-defined]
@@ -89,6 +89,8 @@ def judge(
 ) -> list[Check]:
     """The checks that need nothing but what a model said. Raises ValueError where there are no rows."""
     examples, answers = measured.examples, measured.answers
+    if not examples:
+        raise ValueError("a model cannot be judged without rows")
     return [
         stops(answers, stop_rate),
         leaks(examples, answers, lines),
