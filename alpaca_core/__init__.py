@@ -3,6 +3,7 @@
 These names are the public API: what a plugin may import.
 """
 
+from alpaca_core.annotators import Annotator, read_annotators
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped, TeacherError
 from alpaca_core.hookspecs import hookimpl
 from alpaca_core.markers import no_input
@@ -12,6 +13,7 @@ from alpaca_core.protocols import (
     ChatTemplate,
     DatasetFilter,
     Filter,
+    Judge,
     LocalTeacher,
     Prompt,
     Teacher,
@@ -26,7 +28,9 @@ from alpaca_core.records import (
     Flag,
     Keep,
     Limits,
+    Pair,
     Plan,
+    Preference,
     Price,
     Reject,
     Repair,
@@ -41,12 +45,13 @@ from alpaca_core.records import (
     Usage,
     Verdict,
 )
-from alpaca_core.specs import ChatTemplateSpec, FilterSpec, PromptSpec, TeacherSpec, TrainerSpec
+from alpaca_core.specs import ChatTemplateSpec, FilterSpec, JudgeSpec, PromptSpec, TeacherSpec, TrainerSpec
 from alpaca_core.steplog import StepLog
 from alpaca_core.tokens import unicode_tokens
 
 __all__ = [
     "AlpacaError",
+    "Annotator",
     "Ask",
     "BatchStatus",
     "BatchTeacher",
@@ -61,11 +66,15 @@ __all__ = [
     "Filter",
     "FilterSpec",
     "Flag",
+    "Judge",
+    "JudgeSpec",
     "Keep",
     "Limits",
     "LocalTeacher",
     "MissingError",
+    "Pair",
     "Plan",
+    "Preference",
     "Price",
     "Prompt",
     "PromptSpec",
@@ -90,5 +99,6 @@ __all__ = [
     "Verdict",
     "hookimpl",
     "no_input",
+    "read_annotators",
     "unicode_tokens",
 ]

@@ -16,7 +16,9 @@ from alpaca_core.records import (
     Candidate,
     Completion,
     Example,
+    Pair,
     Plan,
+    Preference,
     Request,
     Seed,
     TrainEvent,
@@ -155,7 +157,8 @@ class DatasetFilter(Protocol):
 
 @runtime_checkable
 class ChatTemplate(Protocol):
-    """How the student sees an example."""
+    """How the student sees an example. Optional besides: ``ollama``, the lines of an Ollama Modelfile that render the
+    same prompt, with EOS_TOKEN where the model's end-of-text token goes; an exported model gets them."""
 
     jinja: str  # the same as a tokenizer chat template; the user message may carry an "input" key
 
@@ -182,4 +185,14 @@ class Trainer(Protocol):
 
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
         """Run the job to the end, or go on with it from its newest checkpoint. Raises AlpacaError."""
+        ...
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Says which of two answers is better. One that asks a teacher (``JudgeSpec.asks``) is given the way to it."""
+
+    async def compare(self, pairs: Sequence[Pair], ask: Ask) -> list[Preference]:
+        """One preference for each of ``pairs``, in their order. Never raises on a teacher's text: what is no verdict
+        beyond doubt has none. Errors that ``ask`` raises concern the whole comparison, and go on to the caller."""
         ...

@@ -223,6 +223,26 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to one task, as a judge sees them: ``a`` is shown before ``b``. ``input`` may be empty."""
+
+    instruction: str
+    input: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What a judge made of a pair: ``b`` from 0 (``a`` is better) over 0.5 (a tie) to 1 (``b`` is better); None where
+    it gave no verdict, and then ``reason`` says why. ``raw`` is what it wrote."""
+
+    b: float | None
+    reason: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainJob:
     """What a trainer is asked to do.
 

@@ -127,6 +127,16 @@ def teacher_identity(config: Config) -> str:
     return json.dumps({"teacher": config.teacher.name, **_options(config, ("teacher",))}, default=str)
 
 
+def judge_identity(config: Config) -> dict[str, Any]:
+    """Who judges: the judge with its options and, where it asks one, the teacher."""
+    assert config.judge is not None
+    said: dict[str, Any] = {"name": config.judge.name, **_options(config, ("judge",))}
+    if getattr(config.judge.spec, "asks", False):
+        said["teacher"] = json.loads(teacher_identity(config))
+    shaped: dict[str, Any] = json.loads(json.dumps(said, default=str))
+    return shaped
+
+
 def _options(
     config: Config, tables: Sequence[str] = ("teacher", "prompt"), *, defaults: bool = False
 ) -> dict[str, Any]:

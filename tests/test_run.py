@@ -44,7 +44,16 @@ def practice(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
 
 def test_the_practice_run_leaves_a_complete_run_folder(practice):
     out, _ = practice
-    names = {"run.toml", "run.db", "alpaca_data.json", "heldout.json", "rejected.jsonl", "summary.json", "model"}
+    names = {
+        "run.toml",
+        "run.db",
+        "alpaca_data.json",
+        "heldout.json",
+        "rejected.jsonl",
+        "summary.json",
+        "model",
+        "report.html",
+    }
     assert names <= {entry.name for entry in out.iterdir()}
 
 

@@ -46,8 +46,8 @@ def _with(count: int, name: str, made: Mapping[str, Any], **parts: str) -> str:
     return f"{count:,} {name}" + (f" ({', '.join(said)})" if said else "")
 
 
-def show_run(outcome: Outcome, folder: Path) -> None:
-    """The whole ending of ``alpacakit run``."""
+def show_run(outcome: Outcome, folder: Path, page: Path | None = None) -> None:
+    """The whole ending of ``alpacakit run``; ``page`` is its report."""
     summary = outcome.summary
     out()
     if summary["notice"]:
@@ -79,6 +79,8 @@ def show_run(outcome: Outcome, folder: Path) -> None:
     out()
     show_times(summary)
     out(f"files     {folder}/  ({DATA}, heldout.json, rejected.jsonl, summary.json{', model/' if training else ''})")
+    if page is not None:
+        out(f"report    {page}")
     out()
     for line in next_steps(summary, folder):
         out(line)

@@ -39,6 +39,7 @@ def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_
     alpacakit run --teacher openai --trainer fsdp --student huggyllama/llama-7b -n 52000 --budget 10
     """
     from alpaca_core.cli.ending import show_run
+    from alpaca_core.cli.page import run_page
     from alpaca_core.cli.progress import Screen
     from alpaca_core.pipeline import default_folder, run_pipeline
 
@@ -50,10 +51,11 @@ def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_
     _greet(config)
     with Screen() as screen:
         outcome = run_pipeline(config, host, folder, screen, fresh=fresh)
+        page = run_page(host, folder, screen)
     if as_json:
         emit_json(read_summary(folder))
     else:
-        show_run(outcome, folder)
+        show_run(outcome, folder, page)
     # A model that has learnt too little is a result. One whose files are not usable is a failure of the work.
     return 1 if outcome.acceptance is not None and outcome.acceptance.broken else 0
 
