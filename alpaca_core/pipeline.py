@@ -12,12 +12,13 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+from alpaca_core.acceptance import Acceptance, accept
 from alpaca_core.account import account
 from alpaca_core.config import Config
 from alpaca_core.contact import Contact
 from alpaca_core.dataset import split, write_jsonl, write_rows
 from alpaca_core.errors import ConfigError, Stopped
-from alpaca_core.evaluate import Scores, most_frequent, nearest
+from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
 from alpaca_core.generate import Plan as GenerationPlan
 from alpaca_core.generate import generate
 from alpaca_core.judging import Chain
@@ -43,7 +44,7 @@ from alpaca_core.runs import (
 )
 from alpaca_core.seeds import read_seeds, seeds_hash
 from alpaca_core.selection import Selection, asks
-from alpaca_core.training import check_trainer, run_training, score, train_job, training_summary
+from alpaca_core.training import Models, check_trainer, run_training, train_job, training_summary
 
 
 class Watcher(Protocol):
@@ -66,6 +67,7 @@ class Outcome:
     before: Scores | None = None
     after: Scores | None = None
     baselines: dict[str, Scores] = field(default_factory=dict)
+    acceptance: Acceptance | None = None
 
 
 def default_folder(config: Config) -> Path:
@@ -238,7 +240,7 @@ def _write_dataset(
     made = {"training": [folder.path / DATA], "evaluation": [folder.path / DATA, folder.path / HELDOUT]}
     before = {stage: _bytes(files) for stage, files in made.items()}
     old = read_summary(folder.path)
-    stages = {stage: old.pop(stage) for stage in ("training", "evaluation") if stage in old}
+    stages = {stage: old.pop(stage) for stage in ("training", "evaluation", "acceptance") if stage in old}
     if stages:  # what was made of other rows is void, also if this process ends between the two files
         write_summary(folder.path, old)
     write_rows(folder.path / DATA, train)
@@ -302,7 +304,13 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
             result = train_stage(config, folder, outcome, watch)
             summary["training"] = training_summary(result)
             watch.stage("evaluate")
-            evaluate_stage(config, host, folder, result, outcome, watch)
+            if outcome.held_out:
+                models = Models(config, host, result, outcome.held_out)
+                evaluate_stage(config, folder, models, outcome)
+                watch.stage("accept")
+                accept_stage(config, folder, models, outcome)
+            else:
+                watch.note("No rows were held out: nothing to evaluate.")
             summary["status"] = "done"
         except BaseException as exc:
             summary["status"] = _status(exc)
@@ -335,17 +343,12 @@ def train_stage(config: Config, folder: RunFolder, outcome: Outcome, watch: Watc
     return result
 
 
-def evaluate_stage(
-    config: Config, host: PluginHost, folder: RunFolder, result: TrainResult, outcome: Outcome, watch: Watcher
-) -> None:
+def evaluate_stage(config: Config, folder: RunFolder, models: Models, outcome: Outcome) -> None:
     """Score the student before and after training on the held-out rows, beside two baselines that need no model.
 
     Scores of the same model on the same rows are taken from the journal.
     """
     train, held_out = outcome.train, outcome.held_out
-    if not held_out:
-        watch.note("No rows were held out: nothing to evaluate.")
-        return
     key = f"evaluation of {folder.store.get('training')}, {config.evaluation}"
     if any(json.loads(folder.store.get("edits") or "{}").values()):  # held-out rows may not be as they were drawn
         key += f", {hashlib.sha256(repr(held_out).encode()).hexdigest()}"
@@ -353,8 +356,8 @@ def evaluate_stage(
     if not stored:
         started = time.monotonic()
         scores = {
-            "before": score(config, host, result.base, held_out),
-            "after": score(config, host, str(result.model), held_out),
+            "before": evaluate(models.before, held_out, config.evaluation.max_new_tokens),
+            "after": models.measured.scores,
             "most_frequent": most_frequent(train, held_out),
             "nearest": nearest(train, held_out),
         }
@@ -371,3 +374,27 @@ def evaluate_stage(
         "baselines": baselines,
         "seconds": stored["seconds"],
     }
+
+
+def accept_stage(config: Config, folder: RunFolder, models: Models, outcome: Outcome) -> None:
+    """Accept the student, or refuse it, with what it said to the held-out rows. From the journal, as its scores are."""
+    assert config.chat_template is not None
+    key = f"acceptance of {folder.store.get('training')}, {config.evaluation}"
+    stored = json.loads(folder.store.get(key) or "{}")
+    if not stored:
+        started = time.monotonic()
+        adapter = (models.result.lora or {}).get("adapter")
+        found = accept(
+            models.after,
+            outcome.held_out,
+            lambda: models.measured,
+            lambda jinja: models.before.losses(outcome.held_out, jinja),  # type: ignore[attr-defined]
+            template=config.chat_template.build(),
+            exported=[str(adapter)] if adapter and Path(adapter) != models.result.model else [],
+            outputs=[row.output for row in outcome.train],
+            floor=outcome.baselines["most_frequent"],
+        )
+        stored = {**found.as_dict(), "seconds": round(time.monotonic() - started, 2)}
+        folder.store.set(key, json.dumps(stored))
+    outcome.summary["acceptance"] = stored
+    outcome.acceptance = Acceptance.from_dict(stored)

@@ -17,7 +17,7 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
 # is a command.
 LAYERS = """
-    records errors tokens markers settings schema yields signals amounts lexicon
+    records errors tokens markers settings schema yields signals amounts lexicon bootstrap
     nouns png
     imperatives
     diversity
@@ -35,14 +35,14 @@ LAYERS = """
     lengthcontrol
     controls leaderboard sheet
     standings
-    ledger account pacing exporting importing pairing
+    ledger account pacing acceptance exporting importing pairing
     sources asking judging contact
     replies batches answers
     refilter
     validation
     config
     generate runs training
-    reuse selection ablation contenders
+    reuse selection ablation contenders trained
     overlay
     pipeline tracing provenance peerconfigs comparison
     datacards hub

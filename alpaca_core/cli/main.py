@@ -28,6 +28,7 @@ COMMANDS = {
     "filter": ("alpaca_core.cli.filter:filter_", "Filter a dataset again, without a teacher."),
     "train": ("alpaca_core.cli.train:train", "Fine-tune a student on a dataset."),
     "evaluate": ("alpaca_core.cli.evaluate:evaluate", "Score a model on rows that it has not seen."),
+    "accept": ("alpaca_core.cli.accept:accept", "Accept a finished model, or refuse it, with reasons."),
     "winrate": ("alpaca_core.cli.winrate:winrate", "How often a model's answers are preferred: from judges' verdicts."),
     "sheet": ("alpaca_core.cli.sheet:sheet", "A page on which people compare two models blindly."),
     "report": ("alpaca_core.cli.report:report", "One HTML page of a run or a dataset, with its figures."),
