@@ -24,7 +24,7 @@ LAYERS = """
     jsonfiles entries csvfiles datafolders locks
     arrowfiles
     datafiles
-    plugins seeds store dataset buckets evaluate local progress
+    plugins seeds store dataset buckets evaluate local progress openai_form
     ledger account pacing
     sources asking judging contact
     replies batches answers
@@ -32,7 +32,8 @@ LAYERS = """
     validation
     config
     generate runs training
-    reuse selection ablation
+    reuse selection ablation talking
+    serving
     pipeline tracing
     estimate
     cli.__init__ cli.console
@@ -45,7 +46,9 @@ LAYERS = """
 RANK = {name: rank for rank, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 
 NEVER_IN_CORE = {"torch", "transformers", "accelerate", "sentencepiece", "numpy", "openai", "anthropic", "httpx"}
-NOT_AT_MODULE_LEVEL = NEVER_IN_CORE | {"rich", "pydantic", "rapidfuzz", "packaging", "pyarrow"}
+NOT_AT_MODULE_LEVEL = NEVER_IN_CORE | {
+    *("rich", "pydantic", "rapidfuzz", "packaging", "pyarrow", "starlette", "uvicorn"),
+}
 
 
 def imports(path: Path, *, top_only: bool = False) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": ("alpaca_core.cli.evaluate:evaluate", "Score a model on rows that it has not seen."),
     "trace": ("alpaca_core.cli.trace:trace", "Follow a row: its origin, the verdicts on it, its losses."),
     "chat": ("alpaca_core.cli.chat:chat", "Talk to a model in the terminal."),
+    "serve": ("alpaca_core.cli.serve:serve", "Serve a model to clients of the OpenAI API."),
     "diff": ("alpaca_core.cli.diff:diff", "Publish a model as what it adds to its base, and recover it."),
     "plugins": ("alpaca_core.cli.plugins:plugins", "List and explain plugins and what they offer."),
     "config": ("alpaca_core.cli.config:config", "Write, show and check a configuration."),

@@ -76,7 +76,8 @@ class Talks:
         self._put_off: deque[Talk] = deque()  # begun, when the memory was too small
         self._changed = threading.Condition()
         self._closed = False
-        threading.Thread(target=self._run, name="talk", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="talk", daemon=True)
+        self._thread.start()
 
     def ask(self, question: Question, heard: Callable[[Piece], None]) -> Asked:
         """Answer ``question`` in its turn. ``heard`` is called in the thread that writes."""
@@ -89,19 +90,20 @@ class Talks:
         return asked
 
     def close(self) -> None:
-        """Give up what is being answered, and what waits."""
+        """Give up what is being answered, and what waits. Returns when the thread has ended."""
         with self._changed:
             self._closed = True
             self._changed.notify()
+        self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        while not self._closed:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
             with self._teacher.lock:
-                self._answer_all()
-            if self._closed:
-                return
+                if not self._closed:
+                    self._answer_all()
+        _fail(self._waiting, _ending())
 
     @torch.inference_mode()
     def _answer_all(self) -> None:
@@ -121,8 +123,7 @@ class Talks:
             except torch.OutOfMemoryError:
                 self._put_off.extend(_going(rows, fresh))
             except Exception as exc:  # a bug, or the device's trouble: those who come later are answered all the same
-                error = exc if isinstance(exc, AlpacaError) else AlpacaError(f"{type(exc).__name__}: {exc}")
-                _fail((talk.asked for talk in _going(rows, fresh)), error)
+                _fail((talk.asked for talk in _going(rows, fresh)), _told(exc))
             # Not in the handler: the error holds on to what was computed.
             rows = fresh = self._teacher.rows([])
             if len(self._put_off) == 1:
@@ -130,7 +131,7 @@ class Talks:
                 talk.asked.fail(self._teacher.too_small(talk.limit))
             elif self._put_off:
                 self._teacher.shrink(len(self._put_off))
-        _fail([*(talk.asked for talk in _going(rows, fresh)), *self._waiting], _ending())
+        _fail((talk.asked for talk in _going(rows, fresh)), _ending())
 
     def _admitted(self, room: int) -> list[Talk]:
         """Those whose turn it is now. A question that cannot be asked is told why."""
@@ -146,8 +147,8 @@ class Talks:
                 one = self._teacher.answer_to(asked.question)
                 text = Text(self._teacher.decode, one.stop)
                 admitted.append(Talk(one.prompt, one.limit, one.stop, one.seed, one.sampling, asked=asked, text=text))
-            except AlpacaError as exc:
-                asked.fail(exc)
+            except Exception as exc:
+                asked.fail(_told(exc))
         return admitted
 
     def _advance(self, rows: Rows, stretch: int) -> None:
@@ -171,6 +172,10 @@ def _going(*rows: Rows) -> list[Talk]:
 def _fail(asked: Iterable[Asked], error: AlpacaError) -> None:
     for one in asked:
         one.fail(error)
+
+
+def _told(error: Exception) -> AlpacaError:
+    return error if isinstance(error, AlpacaError) else AlpacaError(f"{type(error).__name__}: {error}")
 
 
 def _ending() -> TeacherError:

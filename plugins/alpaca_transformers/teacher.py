@@ -94,8 +94,6 @@ class TransformersTeacher:
     async def aclose(self) -> None:
         """Let answers that are being written be, soon, and give back the model's memory: a training may be next."""
         self._closed = True
-        if self._talks is not None:
-            self._talks.close()
         await asyncio.to_thread(self._release)
 
     def complete_many(self, requests: Sequence[Request]) -> list[Completion]:
@@ -295,6 +293,8 @@ class TransformersTeacher:
         return Sampling(temperature, top_p, given["top_k"] or 0) if temperature else None
 
     def _release(self) -> None:
+        if self._talks is not None:
+            self._talks.close()
         with self.lock:
             if self.__dict__.pop("_model", None) is not None and self._device.type == "cuda":
                 gc.collect()
