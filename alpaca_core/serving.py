@@ -49,9 +49,13 @@ def listening(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)[0]
         # With its protocol named: else asyncio leaves Nagle's algorithm on, and every answer waits 40 ms for an ACK.
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen(WAITING)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(WAITING)
+        except OSError:
+            bound.close()
+            raise
         return bound
     except PermissionError as exc:
         raise MissingError(f"Port {port} may not be used: {exc.strerror}.", hint="Take one above 1023.") from exc

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from alpaca_core.errors import ConfigError
 from alpaca_core.plugins import PluginHost
@@ -86,3 +88,29 @@ async def listen(talker: Talker, questions: Sequence[Question]) -> AsyncGenerato
     finally:
         for give_up in leave:
             give_up()
+
+
+def learnt_turns(model: str) -> bool:
+    """Whether a conversation may be what ``model`` has learnt. What alpacakit trained has learnt single questions: what
+    was said before only disturbs it."""
+    return not (Path(model_path(model)).expanduser() / "alpacakit.json").is_file()
+
+
+@dataclass
+class Conversation:
+    """What was said with one model. ``remember``: it is shown to the model with the next question."""
+
+    talker: Talker
+    system: str = ""
+    remember: bool = False
+    turns: list[Mapping[str, str]] = field(default_factory=list)
+
+    def question(self, instruction: str, given: str = "", **how: Any) -> Question:
+        """The next question. ``how`` are other fields of ``Question``."""
+        asked = {"role": "user", "content": instruction, **({"input": given} if given else {})}
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return Question(messages=(*system, *(self.turns if self.remember else ()), asked), **how)
+
+    def said(self, question: Question, answer: str) -> None:
+        """Keep ``question`` and the answer to it."""
+        self.turns += [question.messages[-1], {"role": "assistant", "content": answer}]

@@ -37,7 +37,7 @@ LAYERS = """
     pipeline tracing
     estimate
     cli.__init__ cli.console
-    cli.options cli.progress cli.main
+    cli.options cli.progress cli.main cli.answers
     cli.spending cli.judge
     cli.ending cli.ablation
     COMMANDS

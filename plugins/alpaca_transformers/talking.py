@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,7 @@ class Talks:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="talk", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # a thread that is still in PyTorch when Python ends would abort the process
 
     def ask(self, question: Question, heard: Callable[[Piece], None]) -> Asked:
         """Answer ``question`` in its turn. ``heard`` is called in the thread that writes."""
@@ -95,15 +97,23 @@ class Talks:
             self._closed = True
             self._changed.notify()
         self._thread.join()
+        atexit.unregister(self.close)
 
     def _run(self) -> None:
         while not self._closed:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
             with self._teacher.lock:
-                if not self._closed:
-                    self._answer_all()
-        _fail(self._waiting, _ending())
+                try:
+                    if not self._closed:
+                        self._answer_all()
+                except Exception as exc:  # such as a model that cannot be read
+                    self._fail_waiting(_told(exc))
+        self._fail_waiting(_ending())
+
+    def _fail_waiting(self, error: AlpacaError) -> None:
+        while self._waiting:
+            self._waiting.popleft().fail(error)
 
     @torch.inference_mode()
     def _answer_all(self) -> None:
@@ -123,7 +133,7 @@ class Talks:
             except torch.OutOfMemoryError:
                 self._put_off.extend(_going(rows, fresh))
             except Exception as exc:  # a bug, or the device's trouble: those who come later are answered all the same
-                _fail((talk.asked for talk in _going(rows, fresh)), _told(exc))
+                _fail(_going(rows, fresh), _told(exc))
             # Not in the handler: the error holds on to what was computed.
             rows = fresh = self._teacher.rows([])
             if len(self._put_off) == 1:
@@ -131,7 +141,7 @@ class Talks:
                 talk.asked.fail(self._teacher.too_small(talk.limit))
             elif self._put_off:
                 self._teacher.shrink(len(self._put_off))
-        _fail((talk.asked for talk in _going(rows, fresh)), _ending())
+        _fail(_going(rows, fresh), _ending())
 
     def _admitted(self, room: int) -> list[Talk]:
         """Those whose turn it is now. A question that cannot be asked is told why."""
@@ -169,9 +179,9 @@ def _going(*rows: Rows) -> list[Talk]:
     return [talk for some in rows for talk in some.answers if talk.finish is None]
 
 
-def _fail(asked: Iterable[Asked], error: AlpacaError) -> None:
-    for one in asked:
-        one.fail(error)
+def _fail(talks: Sequence[Talk], error: AlpacaError) -> None:
+    for talk in talks:
+        talk.asked.fail(error)
 
 
 def _told(error: Exception) -> AlpacaError:
