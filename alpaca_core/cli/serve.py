@@ -30,7 +30,7 @@ def serve(ctx: click.Context, model: str, port: int, host: str) -> None:
     from importlib.util import find_spec
 
     from alpaca_core.errors import MissingError
-    from alpaca_core.serving import is_loopback, listening, names_of, serve
+    from alpaca_core.serving import listening, names_of, serve
     from alpaca_core.talking import open_talker
 
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
@@ -42,12 +42,20 @@ def serve(ctx: click.Context, model: str, port: int, host: str) -> None:
             for note in asyncio.run(prepare()):
                 say(note, dim=True)
         address, port = bound.getsockname()[:2]
-        if not is_loopback(address):
-            say(f"Whoever can reach {address} can use the model" + ("." if not key else " with the key."))
-            if not key:
-                say(f"Set {KEY} to ask clients for a key, or leave --host out to keep to this machine.")
+        for line in reach(address, key):
+            say(line)
         names = names_of(model)
         name = f"[{address}]" if ":" in address else address
         say(f"{names[0]} is served on http://{name}:{port}/v1; Ctrl-C ends.")
         serve(talker, names, bound, key=key)
         say("Ended.")
+
+
+def reach(address: str, key: str) -> list[str]:
+    """What to know when others than this machine's own programs can reach ``address``."""
+    from alpaca_core.serving import is_loopback
+
+    if is_loopback(address):
+        return []
+    who = f"Whoever can reach {address} can use the model" + (" with the key." if key else ".")
+    return [who] if key else [who, f"Set {KEY} to ask clients for a key, or leave --host out to keep to this machine."]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 WINDOW = 32  # tokens that are decoded again with a new one
-KEPT = 8  # of those, how many stay when the window is full: what a token looks like depends on those before it
+KEPT = 8  # of those, how many stay at least when the window is full: what a token looks like depends on those before it
 
 
 class Text:
@@ -31,8 +31,7 @@ class Text:
             return ""
         new, self._seen = text[len(self._seen) :], text
         if len(self._window) >= WINDOW:
-            self._window = self._window[-KEPT:]
-            self._seen = self._decode(self._window)
+            self._shorten()
         return self._before_stop(new)
 
     def rest(self) -> str:
@@ -42,6 +41,14 @@ class Text:
         text = self._before_stop(self._decode(self._window)[len(self._seen) :])
         self._window, self._seen = [], ""
         return text + self._held
+
+    def _shorten(self) -> None:
+        """Let the window begin later, where a character begins: what follows then looks as it did."""
+        for kept in range(KEPT, KEPT + 4):  # a character has four bytes at most, each maybe a token
+            seen = self._decode(self._window[-kept:])
+            if seen and "\ufffd" not in seen and self._seen.endswith(seen):
+                self._window, self._seen = self._window[-kept:], seen
+                return
 
     def _before_stop(self, new: str) -> str:
         text = self._held + new

@@ -30,16 +30,23 @@ class Reader:
 
         if not self._words.chat_template:
             parts = [part for message in messages for part in (message["content"], message.get("input")) if part]
-            return self._tokens("\n\n".join(parts) + prefix, bos=bool(self._words.bos_token))
+            return self.text("\n\n".join(parts) + prefix)
+        fitted = self._fitted(messages)
         try:
-            text = self._render(self._fitted(messages))
+            text = self._render(fitted)
+            control = not self._looks_controlled(fitted) or self._controls(fitted)
         except TemplateError as exc:
             raise TeacherError("bad_request", f"The model's chat template refuses these messages: {exc}") from exc
-        return self._tokens(text, bos=False)
+        return self._tokens(text, bos=False, control=control)
 
     def text(self, text: str) -> list[int]:
-        """The tokens of a prompt to go on from. They begin with the BOS token where those of a chat do."""
-        return self._tokens(text, bos=self._begins)
+        """The tokens of a prompt to go on from. They begin with the BOS token where those of a chat do. What looks like
+        a control token is one, unless the chat template writes none."""
+        words = self._words
+        plainest = [{"role": "user", "content": "content"}]
+        begins = not words.chat_template or self._render(plainest).startswith(words.bos_token or "\0")
+        control = not words.chat_template or self._controls(plainest)
+        return self._tokens(text, bos=begins and bool(words.bos_token), control=control)
 
     @cached_property
     def knows_turns(self) -> bool:
@@ -91,30 +98,28 @@ class Reader:
         )
         return text
 
-    def _tokens(self, text: str, *, bos: bool) -> list[int]:
+    def _looks_controlled(self, messages: Sequence[Mapping[str, str]]) -> bool:
+        """Whether something in ``messages`` looks like a control token."""
+        said = [part for message in messages for part in message.values()]
+        return any(token in part for token in self._words.all_special_tokens for part in said)
+
+    def _controls(self, messages: Sequence[Mapping[str, str]]) -> bool:
+        """Whether the template writes control tokens of its own around ``messages``, after a BOS. Where it writes none,
+        what looks like one in a message is text."""
+
+        def without(text: str) -> str:
+            for token in self._words.all_special_tokens:
+                text = text.replace(token, "")
+            return text
+
+        said = [{key: without(part) for key, part in message.items()} for message in messages]
+        text = self._render(said).removeprefix(self._words.bos_token or "")
+        return any(token in text for token in self._words.all_special_tokens)
+
+    def _tokens(self, text: str, *, bos: bool, control: bool) -> list[int]:
         """The tokens of ``text``, after a BOS token where the text begins with one, or ``bos`` asks for it."""
         # BOS by id, once: some tokenizers read the text after a BOS differently when it is part of the text.
         words = self._words
         plain = text.removeprefix(words.bos_token or "")
-        ids: list[int] = words(plain, add_special_tokens=False, split_special_tokens=self._no_control_tokens)[
-            "input_ids"
-        ]
+        ids: list[int] = words(plain, add_special_tokens=False, split_special_tokens=not control)["input_ids"]
         return [words.bos_token_id, *ids] if bos or plain != text else ids
-
-    @cached_property
-    def _plainest(self) -> str:
-        return self._render([{"role": "user", "content": "content"}])
-
-    @cached_property
-    def _begins(self) -> bool:
-        """Whether the tokens of a chat begin with BOS."""
-        bos = self._words.bos_token
-        return bool(bos) and (not self._words.chat_template or self._plainest.startswith(bos))
-
-    @cached_property
-    def _no_control_tokens(self) -> bool:
-        """Whether the chat template writes none after a BOS. What looks like one in a request is text then."""
-        if not self._words.chat_template:
-            return False
-        text = self._plainest.removeprefix(self._words.bos_token or "")
-        return not any(token in text for token in self._words.all_special_tokens)

@@ -77,9 +77,7 @@ class Talks:
         self._put_off: deque[Talk] = deque()  # begun, when the memory was too small
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="talk", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)  # a thread that is still in PyTorch when Python ends would abort the process
+        self._thread: threading.Thread | None = None
 
     def ask(self, question: Question, heard: Callable[[Piece], None]) -> Asked:
         """Answer ``question`` in its turn. ``heard`` is called in the thread that writes."""
@@ -87,6 +85,10 @@ class Talks:
         with self._changed:
             if self._closed:
                 raise _ending()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="talk", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)  # a thread that is in PyTorch when Python ends would abort the process
             self._waiting.append(asked)
             self._changed.notify()
         return asked
@@ -96,8 +98,9 @@ class Talks:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
-        atexit.unregister(self.close)
+        if self._thread is not None:
+            self._thread.join()
+            atexit.unregister(self.close)
 
     def _run(self) -> None:
         while not self._closed:
@@ -131,16 +134,17 @@ class Talks:
                 self._advance(rows, STRETCH)
                 continue
             except torch.OutOfMemoryError:
-                self._put_off.extend(_going(rows, fresh))
+                together = _going(rows, fresh)
             except Exception as exc:  # a bug, or the device's trouble: those who come later are answered all the same
+                together = []
                 _fail(_going(rows, fresh), _told(exc))
             # Not in the handler: the error holds on to what was computed.
             rows = fresh = self._teacher.rows([])
-            if len(self._put_off) == 1:
-                talk = self._put_off.pop()
-                talk.asked.fail(self._teacher.too_small(talk.limit))
-            elif self._put_off:
-                self._teacher.shrink(len(self._put_off))
+            if len(together) == 1:
+                together[0].asked.fail(self._teacher.too_small(together[0].limit))
+            elif together:
+                self._put_off.extendleft(reversed(together))
+                self._teacher.shrink(len(together))
         _fail(_going(rows, fresh), _ending())
 
     def _admitted(self, room: int) -> list[Talk]:

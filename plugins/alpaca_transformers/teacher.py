@@ -60,7 +60,7 @@ class TransformersTeacher:
         self.doing = ""
         self.lock = threading.Lock()  # held while anything is written
         self._closed = False
-        self._talks: Talks | None = None
+        self._talks = Talks(self)
         self._fitting: int | None = None  # how many answers fit into the memory, once it was too small
         if not options.model:
             raise ConfigError("The transformers teacher needs a model.", hint="Name a folder or hub id with --model.")
@@ -118,8 +118,6 @@ class TransformersTeacher:
 
     def talk(self, question: Question, heard: Callable[[Piece], None]) -> Callable[[], None]:
         """Answer ``question`` side by side with those that others ask, as in ``Talker``."""
-        if self._talks is None:
-            self._talks = Talks(self)
         return self._talks.ask(question, heard).leave
 
     def answer_to(self, question: Question) -> Answer:
@@ -293,8 +291,7 @@ class TransformersTeacher:
         return Sampling(temperature, top_p, given["top_k"] or 0) if temperature else None
 
     def _release(self) -> None:
-        if self._talks is not None:
-            self._talks.close()
+        self._talks.close()
         with self.lock:
             if self.__dict__.pop("_model", None) is not None and self._device.type == "cuda":
                 gc.collect()
