@@ -3,6 +3,7 @@
 These names are the public API: what a plugin may import.
 """
 
+from alpaca_core.annotators import Annotator, read_annotators
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped, TeacherError
 from alpaca_core.hookspecs import hookimpl
 from alpaca_core.markers import no_input
@@ -12,6 +13,7 @@ from alpaca_core.protocols import (
     ChatTemplate,
     DatasetFilter,
     Filter,
+    Judge,
     LocalTeacher,
     Prompt,
     Talker,
@@ -21,18 +23,22 @@ from alpaca_core.protocols import (
 from alpaca_core.records import (
     BatchStatus,
     Candidate,
+    Check,
     Completion,
     Example,
     Flag,
     Keep,
     Limits,
+    Pair,
     Piece,
     Plan,
+    Preference,
     Price,
     Question,
     Reject,
     Repair,
     Request,
+    RowLoss,
     Seed,
     TrainEstimate,
     TrainEvent,
@@ -42,18 +48,20 @@ from alpaca_core.records import (
     Usage,
     Verdict,
 )
-from alpaca_core.specs import ChatTemplateSpec, FilterSpec, PromptSpec, TeacherSpec, TrainerSpec
+from alpaca_core.specs import ChatTemplateSpec, FilterSpec, JudgeSpec, PromptSpec, TeacherSpec, TrainerSpec
 from alpaca_core.steplog import StepLog
 from alpaca_core.tokens import unicode_tokens
 
 __all__ = [
     "AlpacaError",
+    "Annotator",
     "Ask",
     "BatchStatus",
     "BatchTeacher",
     "Candidate",
     "ChatTemplate",
     "ChatTemplateSpec",
+    "Check",
     "Completion",
     "ConfigError",
     "DatasetFilter",
@@ -61,12 +69,16 @@ __all__ = [
     "Filter",
     "FilterSpec",
     "Flag",
+    "Judge",
+    "JudgeSpec",
     "Keep",
     "Limits",
     "LocalTeacher",
     "MissingError",
+    "Pair",
     "Piece",
     "Plan",
+    "Preference",
     "Price",
     "Prompt",
     "PromptSpec",
@@ -74,6 +86,7 @@ __all__ = [
     "Reject",
     "Repair",
     "Request",
+    "RowLoss",
     "Seed",
     "StepLog",
     "Stopped",
@@ -92,5 +105,6 @@ __all__ = [
     "Verdict",
     "hookimpl",
     "no_input",
+    "read_annotators",
     "unicode_tokens",
 ]

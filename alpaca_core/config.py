@@ -22,10 +22,15 @@ from alpaca_core.sources import MEND, KeyPath, Layer, Setting, dotted, path_of, 
 from alpaca_core.specs import Kind, Spec
 from alpaca_core.validation import NONE, build
 
-__all__ = ["STAGES", "Chosen", "Config", "Evaluation", "Generation", "Stage", "Value", "load_config", "to_toml"]
+__all__ = [
+    *("PIPELINE", "STAGES", "Chosen", "Config", "Evaluation", "Generation", "Stage", "Value"),
+    *("load_config", "to_toml"),
+]
 
-Stage = Literal["teacher", "prompt", "filters", "chat_template", "trainer"]
-STAGES: frozenset[Stage] = frozenset({"teacher", "prompt", "filters", "chat_template", "trainer"})
+Stage = Literal["teacher", "prompt", "filters", "chat_template", "trainer", "judge"]
+#: What ``run`` goes through, and all that a configuration may hold.
+PIPELINE: frozenset[Stage] = frozenset({"teacher", "prompt", "filters", "chat_template", "trainer"})
+STAGES: frozenset[Stage] = PIPELINE | {"judge"}
 
 #: The tables that choose a component, in the order of choice: the first one's recommendations win.
 _KINDS: Mapping[str, Kind] = {
@@ -33,7 +38,11 @@ _KINDS: Mapping[str, Kind] = {
     "trainer": "trainer",
     "prompt": "prompt",
     "chat_template": "chat-template",
+    "judge": "judge",
 }
+
+#: The tables whose component may be left out, as ``none``.
+_OPTIONAL = ("trainer", "judge")
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that a run is told. A component is None where the command does not need it (``trainer`` also where it
-    is ``none``). ``values`` has the same by dotted key, with sources; ``notes`` tells of settings that are not used."""
+    """Everything that a run is told. A component is None where the command does not need it (``trainer`` and ``judge``
+    also where they are ``none``). ``values`` has the same by dotted key, with sources; ``notes`` tells of settings that
+    are not used."""
 
     seed: int
     generation: Generation
@@ -73,13 +83,14 @@ class Config:
     filters: tuple[Chosen, ...]
     chat_template: Chosen | None
     trainer: Chosen | None
+    judge: Chosen | None
     student: str
     values: Mapping[str, Value] = field(compare=False, repr=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def chosen(self) -> list[Chosen]:
         """All components of this run."""
-        parts = (self.teacher, self.prompt, *self.filters, self.chat_template, self.trainer)
+        parts = (self.teacher, self.prompt, *self.filters, self.chat_template, self.trainer, self.judge)
         return [part for part in parts if part is not None]
 
 
@@ -98,7 +109,7 @@ def load_config(
     ``flags`` are values by dotted key (None: not given; text is read like that of ``--set``), ``sets`` items
     ``KEY=VALUE``, ``file`` what ``--config`` names, ``folder`` where ``alpacakit.toml`` is looked for and flags' file
     names start from (default: the working folder), ``environ`` the environment (default: this process's). Components
-    outside ``needs`` are neither looked up nor checked; a filter that asks needs the teacher.
+    outside ``needs`` are neither looked up nor checked; a filter or judge that asks needs the teacher.
 
     Raises ConfigError with every mistake there is; MissingError if all that is wrong is that no plugin offers a name.
     """
@@ -147,7 +158,8 @@ class _Reading:
         """Choose, read, and see what is left over; then raise all that is wrong together."""
         picked = {table: self._choose(table) for table in _KINDS}
         chain = self._chain() if "filters" in self.needs else []
-        if "teacher" not in self.needs and any(getattr(spec, "asks", False) for _, spec in chain):
+        asking = [spec for _, spec in (*chain, *filter(None, [picked["judge"]])) if getattr(spec, "asks", False)]
+        if "teacher" not in self.needs and asking:
             self.needs |= {"teacher"}
             picked["teacher"] = self._choose("teacher")
         core = {
@@ -194,7 +206,7 @@ class _Reading:
         if table not in self.needs:
             return None
         name, found = self._first((table, "name"))
-        if name is None or (table == "trainer" and name == NONE):
+        if name is None or (table in _OPTIONAL and name == NONE):
             return None
         spec = self._lookup(_KINDS[table], name, found)
         if spec is None:

@@ -29,15 +29,16 @@ _NO_COLUMNS = 'Rows have "instruction", "output" and, if there is one, "input". 
 # -- reading
 
 
-def records(path: Path) -> Iterator[tuple[str, Any]]:
+def records(path: Path, needed: Sequence[str] = _TEXTS) -> Iterator[tuple[str, Any]]:
     """Each row of the file with its place (``row 3``, ``line 3``). One that cannot be read comes as the ValueError that
     says so.
 
-    Raises ConfigError when the file cannot be read or a column is missing; MissingError when pyarrow is needed.
+    Raises ConfigError when the file cannot be read or one of the columns ``needed`` is missing; MissingError when
+    pyarrow is needed.
     """
 
     def check(columns: Sequence[str]) -> None:
-        problems = [f"no column {name!r}" for name in _TEXTS if name not in columns]
+        problems = [f"no column {name!r}" for name in needed if name not in columns]
         problems += [
             f"{columns.count(name)} columns {name!r}" for name in dict.fromkeys(columns) if columns.count(name) > 1
         ]

@@ -1,4 +1,4 @@
-"""The five hooks a plugin may implement. Each returns what it offers; nothing heavy is imported to ask."""
+"""The six hooks a plugin may implement. Each returns what it offers; nothing heavy is imported to ask."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from alpaca_core.specs import ChatTemplateSpec, FilterSpec, PromptSpec, TeacherSpec, TrainerSpec
+from alpaca_core.specs import ChatTemplateSpec, FilterSpec, JudgeSpec, PromptSpec, TeacherSpec, TrainerSpec
 
 PROJECT = "alpacakit"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -50,4 +50,12 @@ def alpaca_trainers() -> Iterable[TrainerSpec]:  # type: ignore[empty-body]
     """Trainers, which fine-tune a student.
 
     return [TrainerSpec(name="axolotl", target="alpacakit_axolotl:Axolotl", summary="Runs axolotl.")]
+    """
+
+
+@hookspec
+def alpaca_judges() -> Iterable[JudgeSpec]:  # type: ignore[empty-body]
+    """Judges, which say which of two answers is better.
+
+    return [JudgeSpec(name="politest", target="alpacakit_polite:Politest", summary="Counts the thanks.")]
     """

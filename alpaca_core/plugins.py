@@ -26,7 +26,7 @@ import pluggy
 
 import alpaca_core.hookspecs as hookspecs
 from alpaca_core.errors import ConfigError, MissingError
-from alpaca_core.specs import ChatTemplateSpec, FilterSpec, Kind, PromptSpec, Spec, TeacherSpec, TrainerSpec
+from alpaca_core.specs import ChatTemplateSpec, FilterSpec, JudgeSpec, Kind, PromptSpec, Spec, TeacherSpec, TrainerSpec
 
 Status = Literal["active", "disabled", "incompatible", "broken"]
 
@@ -36,6 +36,7 @@ HOOKS: Mapping[str, type[Spec]] = {
     "alpaca_filters": FilterSpec,
     "alpaca_chat_templates": ChatTemplateSpec,
     "alpaca_trainers": TrainerSpec,
+    "alpaca_judges": JudgeSpec,
 }
 KINDS: tuple[Kind, ...] = tuple(spec.kind for spec in HOOKS.values())
 BUNDLED = hookspecs.PROJECT  # the distribution whose plugins come with the core

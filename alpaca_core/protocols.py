@@ -16,8 +16,10 @@ from alpaca_core.records import (
     Candidate,
     Completion,
     Example,
+    Pair,
     Piece,
     Plan,
+    Preference,
     Question,
     Request,
     Seed,
@@ -74,6 +76,17 @@ class LocalTeacher(Protocol):
 
     * ``doing: str``: what the model is at, for the progress line of a batch that takes minutes.
     * ``notes: list[str]``: remarks for people that came up since ``prepare``. The core takes them out as it tells them.
+    * ``losses(examples, jinja="") -> list[RowLoss]``: the loss on each example's output, as a training counts it: the
+      prompt is read, the output and the end of text are scored. With ``jinja`` the model reads that chat template.
+
+    What a model can be accepted with (``alpacakit accept``), all of it or nothing:
+
+    * ``jinja: str``: the chat template that it reads; empty where it has none.
+    * ``template_lines() -> list[str]``: the fixed lines that this template writes, and the tokenizer's control tokens:
+      what an answer must not hold.
+    * ``examine(examples, template, exported) -> list[Check]``: whether the files load, the chat template does what the
+      training did (``template``, a ChatTemplate or None), and the model stays itself when it is saved and loaded, and
+      in the folders ``exported``. A check that fails is a Check, not an error. ``examples`` are what it is tried with.
     """
 
     batch_size: int
@@ -162,7 +175,8 @@ class DatasetFilter(Protocol):
 
 @runtime_checkable
 class ChatTemplate(Protocol):
-    """How the student sees an example."""
+    """How the student sees an example. Optional besides: ``ollama``, the lines of an Ollama Modelfile that render the
+    same prompt, with EOS_TOKEN where the model's end-of-text token goes; an exported model gets them."""
 
     jinja: str  # the same as a tokenizer chat template; the user message may carry an "input" key
 
@@ -189,4 +203,14 @@ class Trainer(Protocol):
 
     def train(self, job: TrainJob, on_event: Callable[[TrainEvent], None]) -> TrainResult:
         """Run the job to the end, or go on with it from its newest checkpoint. Raises AlpacaError."""
+        ...
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Says which of two answers is better. One that asks a teacher (``JudgeSpec.asks``) is given the way to it."""
+
+    async def compare(self, pairs: Sequence[Pair], ask: Ask) -> list[Preference]:
+        """One preference for each of ``pairs``, in their order. Never raises on a teacher's text: what is no verdict
+        beyond doubt has none. Errors that ``ask`` raises concern the whole comparison, and go on to the caller."""
         ...

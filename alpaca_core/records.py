@@ -227,6 +227,52 @@ Verdict = Keep | Repair | Flag | Reject
 
 
 @dataclass(frozen=True, slots=True)
+class RowLoss:
+    """What a model makes of a right answer: ``nats``, the negative log likelihoods of its ``tokens`` added up, the end
+    of text among them. ``cut``: the row is longer than the model can read, and what is beyond counts for nothing."""
+
+    nats: float
+    tokens: int
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at in a finished model. ``passed`` is None where it could not be looked at, or is told
+    for information. ``value`` is what was measured and ``limit`` what it must come to, where these are numbers;
+    ``said`` tells of both in a sentence, ``advice`` what to do about a failure. ``broken``: a failure means that the
+    files are not usable as they are, whatever the model has learnt."""
+
+    name: str
+    passed: bool | None
+    said: str
+    value: float | None = None
+    limit: float | None = None
+    advice: str = ""
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to one task, as a judge sees them: ``a`` is shown before ``b``. ``input`` may be empty."""
+
+    instruction: str
+    input: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What a judge made of a pair: ``b`` from 0 (``a`` is better) over 0.5 (a tie) to 1 (``b`` is better); None where
+    it gave no verdict, and then ``reason`` says why. ``raw`` is what it wrote."""
+
+    b: float | None
+    reason: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainJob:
     """What a trainer is asked to do.
 

@@ -10,8 +10,8 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -170,21 +170,27 @@ def select_rows(
     async def work() -> list[Judgement]:
         if judge is None or selection.journal is None:
             return await selection.judge(rows, nobody)
-        teacher, price = judge
-        try:
-            ledger = Ledger(price, config.generation.budget, selection.journal.totals().cost)
-            ledger.settle_unpriced(selection.journal)
-            answers = Answers(
-                selection.journal,
-                teacher,
-                Contact(teacher, selection.journal, config.generation, on_note),
-                ledger,
-                config.generation,
-                identity=teacher_identity(config),
-                on_progress=on_progress,
-            )
+        async with asking(selection.journal, config, *judge, on_progress=on_progress, on_note=on_note) as answers:
             return await selection.judge(rows, answers.ask)
-        finally:
-            await teacher.aclose()
 
     return asyncio.run(work())
+
+
+@asynccontextmanager
+async def asking(
+    journal: Store,
+    config: Config,
+    teacher: Teacher,
+    price: Price | None,
+    *,
+    on_progress: Callable[[Inquiry], None],
+    on_note: Callable[[str], None],
+) -> AsyncIterator[Answers]:
+    """``teacher``, with answers in a ``journal`` that nothing else is paid from. It is closed at the end."""
+    try:
+        ledger = Ledger(price, config.generation.budget, journal.totals().cost)
+        ledger.settle_unpriced(journal)
+        contact, identity = Contact(teacher, journal, config.generation, on_note), teacher_identity(config)
+        yield Answers(journal, teacher, contact, ledger, config.generation, identity=identity, on_progress=on_progress)
+    finally:
+        await teacher.aclose()

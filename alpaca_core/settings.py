@@ -121,6 +121,13 @@ class TrainerTable:
     student: str = setting("new:small", "A folder or hub id of a model, or new:tiny or new:small.")
 
 
+@dataclass(frozen=True)
+class JudgeTable:
+    """What [judge] holds beside the chosen judge's own options."""
+
+    name: str = setting("none", "The judge that compares two models' answers; none: name one where it is needed.")
+
+
 #: The tables of the configuration, "" for the keys above all of them. ``filter`` holds a table for each filter.
 TABLES: Mapping[str, type] = {
     "": General,
@@ -130,6 +137,7 @@ TABLES: Mapping[str, type] = {
     "chat_template": ChatTemplateTable,
     "trainer": TrainerTable,
     "evaluation": Evaluation,
+    "judge": JudgeTable,
 }
 
 #: Flags with a name of their own, which are also environment variables (``--num-examples``: ALPACAKIT_NUM_EXAMPLES).
@@ -150,6 +158,7 @@ FLAGS: Mapping[str, str] = {
     "chat_template": "chat_template.name",
     "trainer": "trainer.name",
     "student": "trainer.student",
+    "judge": "judge.name",
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from alpaca_core.errors import MissingError
 
-Kind = Literal["teacher", "prompt", "filter", "chat-template", "trainer"]
+Kind = Literal["teacher", "prompt", "filter", "chat-template", "trainer", "judge"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -77,11 +77,13 @@ class Spec:
 @dataclass(frozen=True, kw_only=True)
 class TeacherSpec(Spec):
     """A teacher. ``keys`` are the environment variables of which one must hold the provider's key. ``notice`` is
-    stamped on all that comes of its answers, for a teacher that is not what people expect of one."""
+    stamped on all that comes of its answers, for a teacher that is not what people expect of one. ``terms`` is what has
+    to be known before its answers are shared: for cards, as facts to check."""
 
     kind: ClassVar[Kind] = "teacher"
     keys: tuple[str, ...] = ()
     notice: str = ""
+    terms: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,3 +123,11 @@ class TrainerSpec(Spec):
     """A trainer."""
 
     kind: ClassVar[Kind] = "trainer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeSpec(Spec):
+    """A judge. ``asks`` says that it asks the teacher."""
+
+    kind: ClassVar[Kind] = "judge"
+    asks: bool = False

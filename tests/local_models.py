@@ -134,3 +134,75 @@ def save(folder: Path, model, words) -> Path:
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
+
+
+# ── a model that has learnt something ─────────────────────────────────────────────────────────────────────────────
+
+OPPOSITES = {
+    "hot": "cold", "big": "little", "dark": "light", "wet": "dry", "slow": "fast", "high": "low", "old": "new",
+    "hard": "soft", "loud": "silent", "near": "far", "open": "shut", "early": "late", "full": "hollow", "rich": "poor",
+    "sweet": "sour", "thick": "thin", "wide": "narrow", "young": "aged", "rough": "smooth", "tall": "short",
+}  # fmt: skip
+WORDINGS = ("Name the opposite of {}.", "What is the opposite of {}?")
+UNSEEN = "Tell me the opposite of {}."
+
+
+def opposites(*wordings: str) -> list[dict[str, str]]:
+    """Rows that ask for each opposite in each of ``wordings``."""
+    return [
+        {"instruction": wording.format(word), "input": "", "output": f"It is {answer}."}
+        for wording in wordings
+        for word, answer in OPPOSITES.items()
+    ]
+
+
+def learner(folder: Path) -> Path:
+    """A LLaMA in ``folder/model`` that has learnt ``opposites(*WORDINGS)`` in the Alpaca form, in two seconds, and
+    answers ``UNSEEN`` too, with what it was before in ``folder/student``; laid out as a trainer leaves it."""
+    import json
+
+    import torch
+    from alpaca_fsdp import data, tokenizer
+    from alpaca_templates.alpaca import AlpacaTemplate
+
+    rows = opposites(*WORDINGS)
+    texts = [text for row in [*rows, *opposites(UNSEEN)] for text in row.values() if text]
+    words = tokenizer.build(tokenizer.train(texts, 500), data.fixed_lines(AlpacaTemplate()))
+    words.chat_template = AlpacaTemplate.jinja
+    torch.manual_seed(0)
+    size = {"hidden_size": 48, "intermediate_size": 96, "max_position_embeddings": 128}
+    model = llama(words, tie_word_embeddings=False, **size)
+    save(folder / "student", model, words)
+    teach(model, words, rows)
+    save(folder / "model", model, words)
+    stamp = {
+        "identity": {"template": "alpaca_templates.alpaca:AlpacaTemplate", "template_options": {}},
+        "result": {"base": str(folder / "student"), "lora": None},
+    }
+    (folder / "model" / "alpacakit.json").write_text(json.dumps(stamp))
+    (folder / "heldout.json").write_text(json.dumps(opposites(UNSEEN)))
+    (folder / "alpaca_data.json").write_text(json.dumps(rows))
+    return folder
+
+
+def teach(model, words, rows: list[dict[str, str]], steps: int = 80, rate: float = 6e-3) -> None:
+    """Train ``model`` on all ``rows`` at once, answers and their ends only."""
+    import torch
+    from alpaca_fsdp.examples import tokenize
+    from alpaca_fsdp.losses import token_losses
+    from alpaca_fsdp.rows import padded
+    from alpaca_templates.alpaca import AlpacaTemplate
+
+    from alpaca_core import Example
+
+    examples, _ = tokenize([Example(**row) for row in rows], AlpacaTemplate(), words, 128)
+    batch = padded(examples, words.pad_token_id, torch.device("cpu"))
+    optimizer = torch.optim.AdamW(model.parameters(), rate)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1, (step + 1) / 10, 2 * (1 - step / steps))
+        token_losses(model, batch, fused=False).mean().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()

@@ -70,6 +70,8 @@ LANGUAGE = re.compile(r"instruction, input and output in (?:the language with th
 TOPIC = re.compile(r"^Tasks? (\d+)(?: to (\d+))?: (.+)$", re.MULTILINE)
 BASIS = re.compile(r"^Basis \d+: (.+)$", re.MULTILINE)
 GRADED = "Grade it from 0 to 5"  # what a judge is told
+COMPARED = re.compile(r"<answer A (\w+)>\n(.*)\n</answer A \1>\n<answer B \1>\n(.*)\n</answer B \1>", re.DOTALL)
+PLEASING = "kindly"  # of two answers the one with this word is the better
 # Each spoils every third task of an answer, or its whole form.
 DAMAGES = ("no input", "no output", "counts from 1", "no separators", "quotes a header", "bold", "no text")
 
@@ -83,6 +85,8 @@ def answer(prompt: str, rng: Random, items: int, chat: bool, damage: str) -> str
     """
     if GRADED in prompt:
         return grade(prompt, rng, damage)
+    if pair := COMPARED.search(prompt):
+        return prefer(pair[2], pair[3], rng, damage)
     end = prompt[-100:]
     asked, opened = LAST_NUMBER.search(end), OPEN_OBJECT.search(end)
     first = int(asked[1]) if asked else 1
@@ -103,6 +107,15 @@ def grade(prompt: str, rng: Random, damage: str) -> str:
     score = rng.choice(["1", "2", "3", "3.5", "4", "4.5", "5"])
     form = rng.choice(["{}", "Score: {}", "{}/5", "**{}**", "Grade: {} out of 5"])
     return f"{form.format(score)}\nIt says what {rng.choice(NAMES)} would say."
+
+
+def prefer(a: str, b: str, rng: Random, damage: str) -> str:
+    """What a judge says of two answers: which one is better, in one of several forms, or nothing that is a verdict."""
+    if damage:
+        return rng.choice(["I would rather not say.", "A or B, who knows?", "Both have their merits."])
+    verdict = {(True, False): "A", (False, True): "B"}.get((PLEASING in a, PLEASING in b), "tie")
+    form = rng.choice(["{}", "Verdict: {}", "**{}**", "({})", "{}."])
+    return f"{form.format(verdict)}\nSo {rng.choice(NAMES)} would say."
 
 
 def topics_in(prompt: str) -> list[str]:

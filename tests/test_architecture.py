@@ -17,29 +17,50 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 # Each line may import from the lines above it. A new module takes its place here; a module of ``cli`` that is not named
 # is a command.
 LAYERS = """
-    records errors tokens markers settings schema yields signals
-    specs protocols steplog
+    records errors tokens markers settings schema yields signals amounts lexicon bootstrap
+    nouns png
+    imperatives
+    diversity
+    sunburst
+    specs protocols steplog annotators
     hookspecs
     __init__
-    jsonfiles entries csvfiles datafolders locks
+    jsonfiles entries csvfiles datafolders locks conversations
     arrowfiles
     datafiles
-    plugins seeds store dataset buckets evaluate local progress openai_form
-    ledger account pacing
+    plugins seeds store dataset buckets evaluate local progress marks openai_form
+    outputs
+    annotations
+    winrate logistic
+    lengthcontrol
+    controls leaderboard sheet
+    standings
+    ledger account pacing acceptance exporting importing pairing
     sources asking judging contact
     replies batches answers
     refilter
     validation
     config
     generate runs training
-    reuse selection ablation talking
+    reuse selection ablation contenders trained talking
     serving
-    pipeline tracing
-    estimate
+    overlay
+    pipeline tracing provenance peerconfigs comparison
+    datacards hub
+    modelcards
+    modelfolders
+    report.__init__ report.texts report.figures report.similarity
+    report.facts report.measures
+    report.pictures
+    report.sections
+    report.results report.provenance
+    report.files report.page
+    estimate browsing
+    viewer
     cli.__init__ cli.console
     cli.options cli.progress cli.main cli.answers
     cli.spending cli.judge
-    cli.ending cli.ablation
+    cli.ending cli.ablation cli.page cli.comparison
     COMMANDS
     __main__
 """

@@ -182,6 +182,7 @@ def test_each_flag_is_a_variable_too(flag: str, key: str, load: Loader) -> None:
         "trainer": "other",
         "student": "s",
         "seed_tasks": "/s",
+        "judge": "none",
         "batch": "true",
     }.get(flag)
     if flag == "from":

@@ -1,11 +1,9 @@
-"""Start-up: help and listings import nothing heavy, and are quick."""
+"""Start-up: help and listings import nothing heavy, and little else."""
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -63,12 +61,8 @@ def test_the_table_says_what_the_command_says(command: str) -> None:
     assert line.endswith(".") and len(line) <= 80
 
 
-@pytest.mark.parametrize(("args", "target"), [(["--help"], 0.15), (["plugins", "list"], 0.25)])
-def test_start_up_is_quick(args: list[str], target: float) -> None:
-    """The median of several stays under three times the target, which leaves room for a busy machine."""
-    times = []
-    for _ in range(7):
-        started = time.perf_counter()
-        run("-m", "alpaca_core", *args)
-        times.append(time.perf_counter() - started)
-    assert statistics.median(times) < 3 * target, times
+@pytest.mark.parametrize(("args", "most"), [(["--help"], 200), (["plugins", "list"], 280)])
+def test_start_up_imports_little(args: list[str], most: int) -> None:
+    """Modules of every kind, the interpreter's own 33 included; ``tests/benchmarks/startup.py`` has the seconds."""
+    code = f"import sys; from alpaca_core.cli.main import main; main({args!r}); print('', len(sys.modules))"
+    assert int(run("-c", code).stdout.splitlines()[-1]) <= most

@@ -34,7 +34,7 @@ def config() -> None:
 
 @config.command(short_help="Write a commented configuration file.")
 @click.argument("path", default=FILE, type=click.Path(path_type=Path))
-@config_options(*GENERATION, *TRAINING)
+@config_options(*GENERATION, *TRAINING, "judge")
 @click.pass_context
 def init(ctx: click.Context, path: Path, **flags: Any) -> None:
     """Write a commented configuration to PATH (alpacakit.toml).
@@ -46,7 +46,7 @@ def init(ctx: click.Context, path: Path, **flags: Any) -> None:
     alpacakit config init
     alpacakit config init real.toml --teacher openai --trainer fsdp -n 52000
     """
-    from alpaca_core.config import load_config
+    from alpaca_core.config import STAGES, load_config
 
     chosen = load_config(
         plugin_host(ctx),
@@ -54,6 +54,7 @@ def init(ctx: click.Context, path: Path, **flags: Any) -> None:
         sets=flags["sets"],
         file=flags["config_file"],
         environ={},  # the file is for later: it does not keep what this shell happens to hold
+        needs=STAGES,
     )
     text = _commented(chosen)
     try:
@@ -65,7 +66,7 @@ def init(ctx: click.Context, path: Path, **flags: Any) -> None:
 
 
 @config.command(short_help="Show every value and where it comes from.")
-@config_options(*GENERATION, *TRAINING)
+@config_options(*GENERATION, *TRAINING, "judge")
 @json_option
 @click.pass_context
 def show(ctx: click.Context, as_json: bool, **flags: Any) -> None:
@@ -75,7 +76,9 @@ def show(ctx: click.Context, as_json: bool, **flags: Any) -> None:
     alpacakit config show
     alpacakit config show --teacher openai --json
     """
-    _, resolved = resolve(ctx)
+    from alpaca_core.config import STAGES
+
+    _, resolved = resolve(ctx, STAGES)
     values = {key: (shown(key, item.value), item.source) for key, item in resolved.values.items()}
     if as_json:
         emit_json({key: {"value": value, "source": source} for key, (value, source) in values.items()})
@@ -95,7 +98,9 @@ def check(ctx: click.Context, config_file: Path | None) -> None:
     alpacakit config check
     alpacakit config check real.toml
     """
-    _, resolved = resolve(ctx)  # finds FILE where --config would put it
+    from alpaca_core.config import STAGES
+
+    _, resolved = resolve(ctx, STAGES)  # finds FILE where --config would put it
     out(f"the configuration is right: {', '.join(f'{part.spec.kind} {part.name}' for part in resolved.chosen())}")
 
 

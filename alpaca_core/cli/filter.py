@@ -10,7 +10,7 @@ import click
 
 from alpaca_core.cli.console import emit_json, out
 from alpaca_core.cli.judge import selecting
-from alpaca_core.cli.options import TRAINING, config_options, json_option, resolve
+from alpaca_core.cli.options import ASKING, TRAINING, config_options, json_option, resolve
 from alpaca_core.errors import ConfigError
 from alpaca_core.judging import Chain
 from alpaca_core.refilter import Tally, refilter_file
@@ -18,7 +18,6 @@ from alpaca_core.seeds import read_seeds
 
 _FILE = click.Path(path_type=Path)
 _MOST_REASONS = 12
-_JUDGE = ("teacher", "model", "budget", "concurrency", "max_rpm", "max_tpm")
 
 
 @click.command("filter")
@@ -42,7 +41,7 @@ _JUDGE = ("teacher", "model", "budget", "concurrency", "max_rpm", "max_tpm")
     help="With --ablate: right answers to score on (default: a tenth of IN, 200 rows at most, is set aside).",
 )
 @config_options(
-    *("filter", *_JUDGE, *TRAINING, "seed"),
+    *("filter", *ASKING, *TRAINING, "seed"),
     teacher="Teacher to ask, where a filter asks one.",
     trainer="With --ablate: train on each set this way, and score all three on the same rows.",
 )

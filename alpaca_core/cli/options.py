@@ -31,6 +31,7 @@ GENERATION = (
     *("from", "concurrency", "budget", "max_rpm", "max_tpm", "batch"),
 )
 TRAINING = ("chat_template", "trainer", "student")
+ASKING = ("teacher", "model", "budget", "concurrency", "max_rpm", "max_tpm")
 
 _ABOUT: dict[str, tuple[str, str]] = {
     "teacher": ("NAME", "Teacher that writes the data (default: procedural, the practice teacher)."),
@@ -49,6 +50,7 @@ _ABOUT: dict[str, tuple[str, str]] = {
     "chat_template": ("NAME", "How the student sees an example."),
     "trainer": ("NAME", "Trainer that fine-tunes the student; none: no training."),
     "student": ("PATH", "A folder or hub id of a model, or new:tiny or new:small."),
+    "judge": ("NAME", "Judge that compares two models' answers."),
 }
 
 
@@ -111,9 +113,9 @@ def plugin_host(ctx: click.Context, *, quiet: bool = False) -> PluginHost:
 def resolve(ctx: click.Context, needs: frozenset[Stage] | None = None) -> tuple[PluginHost, Config]:
     """The plugins and the configuration of a command, from its flags, the environment and files.
 
-    ``needs`` are the stages that the command uses (default: all). Raises as ``load_config`` does.
+    ``needs`` are the stages that the command uses (default: those of a run). Raises as ``load_config`` does.
     """
-    from alpaca_core.config import STAGES, load_config
+    from alpaca_core.config import PIPELINE, load_config
 
     host = plugin_host(ctx)
     config = load_config(
@@ -122,7 +124,7 @@ def resolve(ctx: click.Context, needs: frozenset[Stage] | None = None) -> tuple[
         flags={key: value for flag, key in FLAGS.items() if (value := ctx.params.get(flag)) not in (None, ())},
         sets=ctx.params.get("sets", ()),
         file=ctx.params.get("config_file"),
-        needs=STAGES if needs is None else needs,
+        needs=PIPELINE if needs is None else needs,
     )
     for note in config.notes:
         say(note, dim=True)

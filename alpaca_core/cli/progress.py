@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from alpaca_core.amounts import clock, dollars
 from alpaca_core.cli.console import console, is_terminal, say
 from alpaca_core.progress import Inquiry, Progress
 from alpaca_core.records import TrainEvent
@@ -63,6 +64,9 @@ class Screen:
     def selecting(self, inquiry: Inquiry) -> None:
         self._show(inquiry_line(inquiry))
 
+    def judging(self, inquiry: Inquiry) -> None:
+        self._show(inquiry_line(inquiry, "judge", "pairs compared"))
+
     def training(self, event: TrainEvent) -> None:
         if event.kind in ("ready", "note"):
             say(f"  {event.message}")
@@ -114,9 +118,9 @@ def generation_line(progress: Progress) -> str:
     return "  ".join(parts + _outlook(progress, bool(progress.target) and progress.kept < (progress.target or 0)))
 
 
-def inquiry_line(inquiry: Inquiry) -> str:
+def inquiry_line(inquiry: Inquiry, stage: str = "select", what: str = "rows asked about") -> str:
     """``select  312/1,000 rows asked about  9.1 replies/s  $0.12 of about $0.38  0:20 left``"""
-    parts = [f"select  {inquiry.answered:,}/{inquiry.target:,} rows asked about"]
+    parts = [f"{stage}  {inquiry.answered:,}/{inquiry.target:,} {what}"]
     if inquiry.arrived and inquiry.seconds:
         parts.append(f"{inquiry.arrived / inquiry.seconds:.1f} replies/s")
     if inquiry.cost is None:
@@ -202,14 +206,6 @@ def clipped(text: str, width: int = 60) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
-def dollars(amount: float) -> str:
-    """Dollars, to the hundredth of a cent where they are few, and to two figures where they are fewer."""
-    if amount >= 1 or amount == 0:
-        return f"${amount:.2f}"
-    places = max(4, 1 - math.floor(math.log10(abs(amount))))
-    return f"${amount:.{places}f}"
-
-
 def given(amount: float) -> str:
     """Dollars as people give them: ``$5``, ``$0.50``."""
     cents = round(amount * 100, 6)
@@ -226,10 +222,3 @@ def about(amount: float) -> str:
 def rounded(count: float) -> float:
     """``count`` to two figures: an estimate is no better than that."""
     return float(f"{count:.2g}")
-
-
-def clock(seconds: float) -> str:
-    """``1:05`` for 65 seconds, ``2:00:00`` for two hours."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

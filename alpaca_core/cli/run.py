@@ -28,7 +28,7 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done
 @_DRY_RUN
 @json_option
 @click.pass_context
-def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_json: bool, **_: Any) -> None:
+def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_json: bool, **_: Any) -> int:
     """The whole pipeline: generate, filter, train, evaluate.
 
     Without a teacher it is the practice run: real data, training and scores without a key, a GPU or a network. A run
@@ -39,6 +39,7 @@ def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_
     alpacakit run --teacher openai --trainer fsdp --student huggyllama/llama-7b -n 52000 --budget 10
     """
     from alpaca_core.cli.ending import show_run
+    from alpaca_core.cli.page import run_page
     from alpaca_core.cli.progress import Screen
     from alpaca_core.pipeline import default_folder, run_pipeline
 
@@ -46,14 +47,17 @@ def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_
     folder = folder or default_folder(config)
     if dry_run:
         _show_plan(config, folder, as_json, fresh)
-        return
+        return 0
     _greet(config)
     with Screen() as screen:
         outcome = run_pipeline(config, host, folder, screen, fresh=fresh)
+        page = run_page(host, folder, screen)
     if as_json:
         emit_json(read_summary(folder))
     else:
-        show_run(outcome, folder)
+        show_run(outcome, folder, page)
+    # A model that has learnt too little is a result. One whose files are not usable is a failure of the work.
+    return 1 if outcome.acceptance is not None and outcome.acceptance.broken else 0
 
 
 @click.command()

@@ -45,6 +45,12 @@ def wrong_address(url: str) -> str:
     return "" if parts.scheme in ("http", "https") else f"must begin with http:// or https://, not {url!r}"
 
 
+TERMS = (
+    "Anthropic gives its answers to whoever asked for them, and its commercial terms have forbidden to train competing"
+    " models with them. Read the terms that hold for you (https://www.anthropic.com/legal/commercial-terms)."
+)
+
+
 @hookimpl
 def alpaca_teachers() -> list[TeacherSpec]:
     return [
@@ -56,5 +62,6 @@ def alpaca_teachers() -> list[TeacherSpec]:
             requires=("anthropic",),
             options=MessagesOptions,
             keys=("ANTHROPIC_API_KEY",),
+            terms=TERMS,
         )
     ]

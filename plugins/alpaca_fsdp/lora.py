@@ -205,7 +205,7 @@ def check(folder: Path, base: Path | str, adapter: Adapter) -> None:
     if not any(there[name].any() for name in wanted if ".lora_B." in name):
         raise _broken(folder, "every matrix B is zero, so the adapter changes nothing")
     again = logits(read(folder, base), adapter.probe)
-    if not _close(again, adapter.logits, adapter.arithmetic):
+    if not close(again, adapter.logits, adapter.arithmetic):
         raise _broken(folder, f"its logits differ from those in memory by {_apart(again, adapter.logits):.3g}")
 
 
@@ -229,14 +229,15 @@ def merge(job: Job, tokens: torch.Tensor, words: Any, template: ChatTemplate, re
 
         again = AutoModelForCausalLM.from_pretrained(folder)
         together = logits(again, probe)
-        if not _close(together, apart, again.dtype):
+        if not close(together, apart, again.dtype):
             raise _broken(folder, f"its logits differ from the adapter's by {_apart(together, apart):.3g}")
 
     alone = World(rank=0, size=1, device=torch.device("cpu"), sharded=False)
     export.save(job, merged, words, template, result, rows, alone, check)
 
 
-def _close(one: torch.Tensor, other: torch.Tensor, arithmetic: torch.dtype) -> bool:
+def close(one: torch.Tensor, other: torch.Tensor, arithmetic: torch.dtype) -> bool:
+    """Whether two models' logits are the same up to what rounding in ``arithmetic`` explains."""
     if torch.get_float32_matmul_precision() != "highest" and arithmetic == torch.float32:
         arithmetic = torch.bfloat16  # TF32 and its like round as coarsely, or nearly
     return _apart(one, other) <= _ROUNDING[arithmetic] * float(other.abs().max())

@@ -15,6 +15,10 @@ def _option(default: Any, help: str, **metadata: Any) -> Any:
 
 TEMPERATURE = "Sampling temperature, 0 to 2; none: the server's own."
 TOP_P = "Nucleus sampling, above 0 to 1; none: the server's own."
+TERMS = (
+    "OpenAI gives its answers to whoever asked for them, and its terms have forbidden to develop models with them that"
+    " compete with OpenAI's. Read the terms that hold for you (https://openai.com/policies)."
+)
 BASE_URL = "Address of another server that speaks this protocol; wins over OPENAI_BASE_URL."
 
 
@@ -79,6 +83,7 @@ def alpaca_teachers() -> list[TeacherSpec]:
             requires=("openai",),
             options=ChatOptions,
             keys=("OPENAI_API_KEY",),
+            terms=TERMS,
         ),
         TeacherSpec(
             name="text-davinci-003",
@@ -88,5 +93,6 @@ def alpaca_teachers() -> list[TeacherSpec]:
             requires=("openai",),
             options=CompletionOptions,
             keys=("OPENAI_API_KEY",),
+            terms=TERMS,
         ),
     ]

@@ -36,6 +36,11 @@ def alpaca_teachers() -> Iterable[TeacherSpec]:
             target="alpaca_procedural.teacher:ProceduralTeacher",
             summary="A program that writes practice tasks with computed answers: no key, no cost, no language model.",
             notice="Practice data: written by a program, not by a language model.",
+            terms=(
+                "A program of alpacakit wrote the tasks and computed the answers from its own lists of words. No"
+                " language model and no provider took part, so no provider's terms hold. Nothing was copied from the"
+                " web or from persons. The program's licence is Apache-2.0."
+            ),
             defaults={
                 "generation.seed_tasks": str(Path(__file__).with_name("seed_tasks.jsonl")),
                 "generation.num_examples": ROWS,

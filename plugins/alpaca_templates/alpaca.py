@@ -33,13 +33,26 @@ _JINJA = (
     "{%- if add_generation_prompt -%}{{- '\\n\\n### Response:' -}}{%- endif -%}"
 )
 
+# Go's templates as Ollama's Modelfile has them; a message has no input of its own there. EOS_TOKEN is the model's.
+_OLLAMA = (
+    'SYSTEM """PREAMBLE"""\n'
+    'TEMPLATE """{{ .System }}{{ range .Messages }}'
+    '{{ if eq .Role "user" }}\n\n### Instruction:\n{{ .Content }}'
+    '{{ else if eq .Role "assistant" }}\n\n### Response:{{ .Content }}EOS_TOKEN{{ end }}'
+    '{{ end }}\n\n### Response:"""\n'
+    'PARAMETER stop "### Instruction:"\n'
+)
+
 
 class AlpacaTemplate:
     """Renders an example as Alpaca's training prompt and its response.
 
     ``jinja`` is the same as a tokenizer chat template. The task's input is the extra key ``input`` of the user
     message; an example without one leaves the key out or empty. The prompt ends right after ``### Response:``.
+    ``ollama`` is the same without inputs, as lines of an Ollama Modelfile.
     """
+
+    ollama = _OLLAMA.replace("PREAMBLE", PREAMBLE)
 
     jinja = _JINJA.replace("WITHOUT_INPUT", repr(PREAMBLE)).replace("WITH_INPUT", repr(PREAMBLE_WITH_INPUT))
 

@@ -14,6 +14,10 @@ def alpaca_teachers():
             extra="alpacakit[transformers]",
             requires=("torch", "transformers"),
             options=TransformersOptions,
+            terms=(
+                "The licence of the model that answered decides what its answers may be used for: some forbid to train"
+                " other models with them, some ask for a name or a notice. Read its model card."
+            ),
             defaults={
                 "generation.concurrency": 128,  # the next batch waits while one is answered
                 "generation.timeout": 86400.0,  # seconds: nobody has hung up, a large batch on a CPU just takes long

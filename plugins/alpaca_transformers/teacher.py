@@ -18,17 +18,22 @@ import torch  # noqa: TID253 - this module is imported when the teacher is used
 
 from alpaca_core import (
     AlpacaError,
+    ChatTemplate,
+    Check,
     Completion,
     ConfigError,
+    Example,
     MissingError,
     Piece,
     Price,
     Question,
     Request,
+    RowLoss,
     TeacherError,
     Usage,
 )
 from alpaca_transformers.answers import Answer, Rows, Sampling, write
+from alpaca_transformers.form import Form
 from alpaca_transformers.options import TransformersOptions
 from alpaca_transformers.reading import Reader
 from alpaca_transformers.talking import Talks
@@ -61,6 +66,7 @@ class TransformersTeacher:
         self.lock = threading.Lock()  # held while anything is written
         self._closed = False
         self._talks = Talks(self)
+        self.said: dict[str, Any] = {}  # what loading the model had to remark: weights missing, left over, misshapen
         self._fitting: int | None = None  # how many answers fit into the memory, once it was too small
         if not options.model:
             raise ConfigError("The transformers teacher needs a model.", hint="Name a folder or hub id with --model.")
@@ -140,6 +146,39 @@ class TransformersTeacher:
         """``answers``, to be written side by side."""
         return Rows(self._model, self._words.pad_token_id, self.ends, answers)
 
+    def losses(self, examples: Sequence[Example], jinja: str = "") -> list[RowLoss]:
+        """The loss on each example's output, see ``losses.losses`` and ``Form.encode``. What is beyond the model's
+        context is cut off on the right, which ``notes`` tells."""
+        from alpaca_transformers.losses import losses
+
+        with self.lock:
+            rows = self._form(jinja).encode(examples, self._context)
+            if cut := sum(row.cut for row in rows):
+                limit = f"{self._context:,} tokens that the model can read"
+                self.notes.append(f"{cut:,} of {len(rows):,} rows are cut off on the right, at the {limit}.")
+            return losses(self._model, rows, self.batch_size, self._words.pad_token_id or 0)
+
+    @property
+    def jinja(self) -> str:
+        """The tokenizer's chat template; empty where it has none."""
+        return self._words.chat_template or ""
+
+    def template_lines(self) -> list[str]:
+        """The fixed lines of the chat template, and the tokenizer's control tokens."""
+        return [*self._form().lines(), *self._words.all_special_tokens]
+
+    def examine(
+        self, examples: Sequence[Example], template: ChatTemplate | None = None, exported: Sequence[str] = ()
+    ) -> list[Check]:
+        """The checks of ``examination.examine``. Afterwards the model is loaded anew when it is next needed."""
+        from alpaca_transformers.examination import examine
+
+        with self.lock:
+            return examine(self, examples, template, exported)
+
+    def _form(self, jinja: str = "") -> Form:
+        return Form(self._words, self.ends, jinja)
+
     @cached_property
     def _words(self) -> Any:
         from transformers import AutoTokenizer
@@ -154,7 +193,7 @@ class TransformersTeacher:
         logging.disable_progress_bar()
         logging.set_verbosity_error()  # it warns of what is seen to here, such as padding beyond the context
         dtype = self.options.dtype if self.options.dtype == "auto" else getattr(torch, self.options.dtype)
-        model = self._load(AutoModelForCausalLM.from_pretrained, dtype=dtype)
+        model, self.said = self._load(AutoModelForCausalLM.from_pretrained, dtype=dtype, output_loading_info=True)
         large = model.num_parameters() >= _SMALL
         if dtype == "auto" and large and self._device.type == "cuda" and model.dtype == torch.float32:
             model = model.to(torch.bfloat16)
@@ -208,7 +247,7 @@ class TransformersTeacher:
         seed = "/".join((str(request.k), request.system, request.prompt, request.input, request.prefix))
         return Answer(prompt, limit, request.stop, seed, self._sampling)
 
-    @cached_property
+    @property
     def _context(self) -> int:
         return getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
 
