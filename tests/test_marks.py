@@ -268,6 +268,16 @@ def test_they_survive_starting_over_and_filters_that_judge_again(marked, capsys)
     assert edited in rows_in(out) and data[3] not in rows_in(out)
 
 
+def test_a_run_does_not_start_over_from_within_its_folder_and_says_what_to_type(run, monkeypatch, capsys):
+    monkeypatch.chdir(run)
+    before = rows_in(run)
+    assert practice(Path("."), "--fresh") == 2
+    assert f"--out {run}" in capsys.readouterr().err
+    assert rows_in(run) == before and not run.with_name("run.1").exists()
+    assert practice(run, "--fresh") == 0
+    assert rows_in(run) == rows_in(run.with_name("run.1")) == before
+
+
 def test_they_move_to_another_folder_and_those_without_a_row_stay(marked, tmp_path, capsys):
     out, data, _, _ = marked
     put(out / "edits.jsonl", "drop", {"instruction": "Nobody wrote this.", "input": "", "output": "", "id": "9.9"})
