@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -369,3 +370,12 @@ def test_an_annotator_of_alpacaeval_judges_like_ours(provider, compare, folder):
     made = compare(server, *options)
     assert (made["win_rate"], made["n_missing"]) == (pytest.approx(expected()), 0)
     assert all(row["body"]["messages"][0]["content"] == "You compare." for row in server.requests)
+    first = results(folder)
+    compare(server, *options)
+    assert not (folder / "versus" / "1").exists()
+    (folder / "two_marks" / "prompt.txt").write_text(TEMPLATE.replace("You compare.", "You weigh."))
+    compare(server, *options)  # another prompt is another judge: what the first one said is kept
+    assert {name: (folder / "versus" / "1" / name).read_bytes() for name in first} == first
+    shutil.move(folder / "two_marks", folder / "moved")
+    compare(server, *(word.replace("two_marks", "moved") for word in options))
+    assert not (folder / "versus" / "2").exists()
