@@ -376,6 +376,7 @@ def test_an_annotator_of_alpacaeval_judges_like_ours(provider, compare, folder):
     (folder / "two_marks" / "prompt.txt").write_text(TEMPLATE.replace("You compare.", "You weigh."))
     compare(server, *options)  # another prompt is another judge: what the first one said is kept
     assert {name: (folder / "versus" / "1" / name).read_bytes() for name in first} == first
-    shutil.move(folder / "two_marks", folder / "moved")
-    compare(server, *(word.replace("two_marks", "moved") for word in options))
+    (folder / "elsewhere").mkdir()
+    shutil.move(folder / "two_marks", folder / "elsewhere" / "two_marks")
+    compare(server, *(word.replace("two_marks", "elsewhere/two_marks") for word in options))
     assert not (folder / "versus" / "2").exists()
