@@ -248,8 +248,8 @@ def _write_dataset(
         write_rows(folder.path / HELDOUT, held_out, labels=True)
     write_jsonl(folder.path / REJECTED, (row.rejection for row in laid.rejected))
     if laid.marks or folder.store.get("edits"):  # what `trace` tells of these files
-        by_hand = {"dropped": list(laid.dropped), "taken_in": list(laid.taken_in), "edited": dict(laid.edited)}
-        folder.store.set("edits", json.dumps(by_hand))
+        by_hand = {"dropped": laid.dropped, "taken_in": laid.taken_in, "edited": dict(laid.edited)}
+        folder.store.set("edits", json.dumps({**by_hand, "aside": sorted(unseen.intersection(laid.dropped))}))
     summary: dict[str, Any] = {
         "status": status,
         "teacher": config.teacher.name,

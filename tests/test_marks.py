@@ -313,6 +313,16 @@ def test_a_training_in_a_run_folder_takes_what_running_it_again_would_write(mark
     assert again.rows == curated.rows and not again.changed and again.told
 
 
+def test_a_held_out_row_that_was_dropped_and_is_taken_back_is_still_not_trained_on(marked):
+    out, _, heldout, _ = marked
+    put(out / "edits.jsonl", "drop", heldout[1])
+    assert practice(out) == 0
+    assert heldout[1] not in rows_in(out, "heldout.json")
+    put(out / "edits.jsonl", "clear", heldout[1])
+    assert heldout[1]["id"] not in [row.id for row in training_rows(out).rows]
+    assert not training_rows(out).changed
+
+
 def test_a_training_on_a_file_applies_the_marks_beside_it(tmp_path, capsys):
     data = tmp_path / "data.json"
     write_records(data, [{"instruction": f"Say {n}.", "input": "", "output": str(n)} for n in range(4)])
