@@ -232,6 +232,15 @@ def test_another_comparison_in_the_folder_keeps_the_first_ones_results_and_uses_
     journal.close()
 
 
+def test_a_comparison_that_is_refused_leaves_the_one_in_the_folder_as_it_is(compare, folder):
+    compare(None, judge="length")
+    before = {file.name: file.read_bytes() for file in (folder / "versus").iterdir() if file.is_file()}
+    write(folder / "new.json", "new", n=N - 1)
+    assert "did not answer the same instructions" in compare(None, judge="length", code=2)["stderr"]
+    assert {file.name: file.read_bytes() for file in (folder / "versus").iterdir() if file.is_file()} == before
+    assert not (folder / "versus" / "1").exists()
+
+
 # ── what is refused ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
