@@ -381,7 +381,7 @@ def accept_stage(config: Config, folder: RunFolder, models: Models, outcome: Out
     assert config.chat_template is not None
     key = f"acceptance of {_judged(config, folder, outcome.held_out)}"
     stored = json.loads(folder.store.get(key) or "{}")
-    if not stored:
+    if not stored or stored["broken"]:  # files can be mended
         started = time.monotonic()
         adapter = (models.result.lora or {}).get("adapter")
         found = accept(

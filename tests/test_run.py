@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from alpaca_core.marks import Mark, add_mark, key
+from alpaca_core.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -138,20 +140,18 @@ def test_a_model_that_has_learnt_too_little_is_not_accepted_and_the_run_has_done
     assert ", accept 0:" in done.stdout
 
 
-def test_a_run_whose_model_is_not_usable_ends_with_1(practice, tmp_path, capsys):
-    """The verdict is read from the journal: here one of a model whose file was cut short."""
-    from alpaca_core.cli.main import main
-    from alpaca_core.store import Store
-
+def test_a_run_whose_model_is_not_usable_ends_with_1_until_its_files_are_mended(practice, tmp_path):
     out = shutil.copytree(practice[0], tmp_path / "run")
-    store = Store(out / "run.db")
-    (name,) = [name for (name,) in store.rows("SELECT key FROM meta") if name.startswith("acceptance of")]
-    check = {"name": "loads", "passed": False, "said": "it has 5 bytes", "broken": True, "advice": "Get it again."}
-    store.set(name, json.dumps({"accepted": False, "broken": True, "checks": [check], "seconds": 1.0}))
-    store.close()
-    assert main(["run", "--out", str(out), *SMALL]) == 1
-    said = capsys.readouterr().out
-    assert "loads  FAILED  it has 5 bytes" in said and "NOT ACCEPTED: loads failed, of 1 checks." in said
+    with closing(Store(out / "run.db")) as store:
+        (name,) = [name for (name,) in store.rows("SELECT key FROM meta") if name.startswith("acceptance of")]
+        store.set(name, "{}")
+    weights = out / "model" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    done = alpacakit("run", "--out", out, *SMALL, code=1)
+    assert "loads  FAILED" in done.stdout and "NOT ACCEPTED: loads failed, of 1 checks." in done.stdout
+    weights.write_bytes(whole)
+    assert "loads     ok" in alpacakit("run", "--out", out, *SMALL).stdout
 
 
 def test_the_same_command_again_does_nothing_and_shows_the_same(practice):
