@@ -178,6 +178,7 @@ class Chatting:
 def _several_lines() -> str:
     say("The input, up to a line with a single dot:")
     lines: list[str] = []
-    while (line := input()) != ".":
-        lines.append(line)
+    with contextlib.suppress(EOFError):  # Ctrl-D ends it too
+        while (line := input()) != ".":
+            lines.append(line)
     return "\n".join(lines)
