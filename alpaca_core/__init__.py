@@ -3,7 +3,6 @@
 These names are the public API: what a plugin may import.
 """
 
-from alpaca_core.annotators import Annotator, read_annotators
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped, TeacherError
 from alpaca_core.hookspecs import hookimpl
 from alpaca_core.markers import no_input
@@ -51,6 +50,7 @@ from alpaca_core.records import (
 from alpaca_core.specs import ChatTemplateSpec, FilterSpec, JudgeSpec, PromptSpec, TeacherSpec, TrainerSpec
 from alpaca_core.steplog import StepLog
 from alpaca_core.tokens import unicode_tokens
+from alpaca_core.versus.annotators import Annotator, read_annotators
 
 __all__ = [
     "AlpacaError",

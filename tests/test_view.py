@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 from browsers import PHONE, browser, console, needs_browser, requests
 
-from alpaca_core.browsing import Browser, Query
 from alpaca_core.cli.main import main
 from alpaca_core.dataset import write_records
 from alpaca_core.errors import ConfigError
 from alpaca_core.marks import Mark, add_mark, key, read_marks
 from alpaca_core.tracing import ROW_LOSSES
+from alpaca_core.view.browsing import Browser, Query
 
 SCRIPT = "<script>window.broken = true; document.title = 'broken'</script>"
 TURNED = "Pay \u202e0001$\u202c to \u2066nobody\u2069 now\u0007."
@@ -100,7 +100,7 @@ def ask(address, path="api/rows?limit=2", body=None, **headers):
     [
         ("/", {}),
         ("/api/rows", {}),
-        ("/view.js", {}),
+        ("/page.js", {}),
         ("/wrong-token/", {}),
         ("/wrong-token/api/rows", {}),
         ("//api/rows", {}),

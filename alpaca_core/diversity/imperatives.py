@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from alpaca_core.lexicon import (
+from alpaca_core.diversity.lexicon import (
     ADJECTIVES,
     ANSWERING,
     AUXILIARY,
@@ -27,7 +27,7 @@ from alpaca_core.lexicon import (
     STAGING,
     VERBS,
 )
-from alpaca_core.nouns import COORDINATION, OPAQUE, head, is_number
+from alpaca_core.diversity.nouns import COORDINATION, OPAQUE, head, is_number
 
 
 class Reading(NamedTuple):

@@ -7,7 +7,7 @@ import math
 import textwrap
 from html import escape
 
-from alpaca_core.diversity import UNSPACED, Diversity
+from alpaca_core.diversity.counts import UNSPACED, Diversity
 
 _SIZE = 720
 _MIDDLE = _SIZE / 2

@@ -17,25 +17,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from alpaca_core.annotations import Annotation, write_annotations
 from alpaca_core.config import Config
-from alpaca_core.contenders import Contender, answers
-from alpaca_core.controls import null_outputs
 from alpaca_core.errors import AlpacaError, ConfigError
-from alpaca_core.leaderboard import write_leaderboard
-from alpaca_core.lengthcontrol import Difficulty
 from alpaca_core.locks import take_lock
-from alpaca_core.outputs import paired, read_outputs, write_outputs
-from alpaca_core.pairing import Orders, Rows, Showing, annotated, position, reasons, sample, showings
 from alpaca_core.plugins import PluginHost
 from alpaca_core.progress import Inquiry
 from alpaca_core.protocols import Ask, Judge, Teacher
 from alpaca_core.records import Completion, Preference, Price, Request
 from alpaca_core.runs import JUDGING, LOCK, SUMMARY, judge_identity, read_summary, write_summary
 from alpaca_core.selection import account, asking, nobody
-from alpaca_core.standings import entries, standings
 from alpaca_core.store import Store
-from alpaca_core.winrate import percent
+from alpaca_core.versus.annotations import Annotation, write_annotations
+from alpaca_core.versus.contenders import Contender, answers
+from alpaca_core.versus.controls import null_outputs
+from alpaca_core.versus.leaderboard import write_leaderboard
+from alpaca_core.versus.lengthcontrol import Difficulty
+from alpaca_core.versus.outputs import paired, read_outputs, write_outputs
+from alpaca_core.versus.pairing import Orders, Rows, Showing, annotated, position, reasons, sample, showings
+from alpaca_core.versus.standings import entries, standings
+from alpaca_core.versus.winrate import percent
 
 MODEL, REFERENCE = "model_outputs.json", "reference_outputs.json"
 ANNOTATIONS, LEADERBOARD = "annotations.json", "leaderboard.csv"

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from alpaca_core.annotations import DRAW, Annotation
-from alpaca_core.outputs import ModelOutput
 from alpaca_core.records import Pair, Preference
+from alpaca_core.versus.annotations import DRAW, Annotation
+from alpaca_core.versus.outputs import ModelOutput
 
 Orders = Literal["random", "both"]
 Rows = Sequence[tuple[ModelOutput, ModelOutput]]  # the baseline's answer and the model's, to the same instruction

@@ -18,11 +18,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from alpaca_core.annotations import Annotation
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import ConfigError
-from alpaca_core.outputs import ModelOutput, parsed
-from alpaca_core.winrate import preference_of
+from alpaca_core.versus.annotations import Annotation
+from alpaca_core.versus.outputs import ModelOutput, parsed
+from alpaca_core.versus.winrate import preference_of
 
 COLUMNS = ("sheet", "row", "instruction", "input", "answer_a", "answer_b", "choice", "annotator")
 _CHOICES = {"a": "A", "1": "A", "b": "B", "2": "B", "tie": "tie", "t": "tie", "=": "tie", "draw": "tie", "0": "tie"}
@@ -195,7 +195,7 @@ def _page(data: Mapping[str, Any]) -> str:
     text = json.dumps(data)
     for mark in "<>&":
         text = text.replace(mark, f"\\u{ord(mark):04x}")
-    return (resources.files("alpaca_core") / "sheet.html").read_text(encoding="utf-8").replace("@DATA@", text)
+    return (resources.files("alpaca_core.versus") / "sheet.html").read_text(encoding="utf-8").replace("@DATA@", text)
 
 
 def _table(id: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -28,9 +28,9 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-from alpaca_core.annotations import Annotation
 from alpaca_core.errors import ConfigError
-from alpaca_core.logistic import log_loss, path, sigmoid
+from alpaca_core.versus.annotations import Annotation
+from alpaca_core.versus.logistic import log_loss, path, sigmoid
 
 FULL, MINIMAL = "length_controlled_v1", "length_controlled_minimal"
 

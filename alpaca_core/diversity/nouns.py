@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alpaca_core.lexicon import (
+from alpaca_core.diversity.lexicon import (
     ADJECTIVAL,
     ADJECTIVES,
     AUXILIARY,

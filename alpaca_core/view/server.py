@@ -13,9 +13,9 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from alpaca_core.browsing import Browser, Query, terms
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError
 from alpaca_core.marks import summary_of
+from alpaca_core.view.browsing import Browser, Query, terms
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 _ASSETS = {
-    "": ("view.html", "text/html"),
-    "view.css": ("view.css", "text/css"),
-    "view.js": ("view.js", "text/javascript"),
+    "": ("page.html", "text/html"),
+    "page.css": ("page.css", "text/css"),
+    "page.js": ("page.js", "text/javascript"),
 }
 _MOST_ROWS = 200  # in one answer
 _LARGEST = 16_000_000  # bytes of a mark
@@ -58,7 +58,7 @@ def application(browser: Browser, port: int, token: str) -> Any:
 
     def asset(name: str, kind: str) -> Callable[[Request], Any]:
         async def answer(_: Request) -> Response:
-            return Response((files("alpaca_core") / "web" / name).read_bytes(), media_type=kind)
+            return Response((files("alpaca_core.view") / name).read_bytes(), media_type=kind)
 
         return answer
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alpaca_core.datacards import LANGUAGES, LICENCE, fenced, head, public, table, terms_of
-from alpaca_core.provenance import Provenance
+from alpaca_core.sharing.datacards import LANGUAGES, LICENCE, fenced, head, public, table, terms_of
+from alpaca_core.sharing.provenance import Provenance
 
 _SETTINGS = {  # of a trainer's stamp, in words
     "epochs": "epochs",

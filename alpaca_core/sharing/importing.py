@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alpaca_core import conversations, datafiles
-from alpaca_core.conversations import Untaken
+from alpaca_core import datafiles
 from alpaca_core.datafolders import data_files
 from alpaca_core.errors import ConfigError
 from alpaca_core.jsonfiles import no_object, no_text
 from alpaca_core.markers import no_input
+from alpaca_core.sharing import conversations
+from alpaca_core.sharing.conversations import Untaken
 
 _SHOWN = 10  # reasons in a message
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import ConfigError
-from alpaca_core.lengthcontrol import FULL, MINIMAL, LengthControlled
-from alpaca_core.winrate import WinRate
+from alpaca_core.versus.lengthcontrol import FULL, MINIMAL, LengthControlled
+from alpaca_core.versus.winrate import WinRate
 
 MODE = "community"  # AlpacaEval's word for what its authors have not checked
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from alpaca_core.datafiles import check_written, writers
 from alpaca_core.dataset import each_record, write_text
-from alpaca_core.exporting import new_folder
-from alpaca_core.provenance import Provenance, file_hash, provenance
 from alpaca_core.runs import DATA, HELDOUT
+from alpaca_core.sharing.exporting import new_folder
+from alpaca_core.sharing.provenance import Provenance, file_hash, provenance
 from alpaca_core.specs import TeacherSpec
 
 LICENCE = "unknown"  # of a card whose owner named none

@@ -12,10 +12,10 @@ from typing import Any
 
 from alpaca_core.config import Config
 from alpaca_core.errors import ConfigError
-from alpaca_core.outputs import ModelOutput, read_outputs
 from alpaca_core.plugins import PluginHost
 from alpaca_core.records import Example, Request
 from alpaca_core.training import model_path, open_model
+from alpaca_core.versus.outputs import ModelOutput, read_outputs
 
 
 @dataclass(frozen=True)

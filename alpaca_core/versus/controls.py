@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from alpaca_core.annotations import Annotation
-from alpaca_core.outputs import ModelOutput
-from alpaca_core.winrate import preference_of
+from alpaca_core.versus.annotations import Annotation
+from alpaca_core.versus.outputs import ModelOutput
+from alpaca_core.versus.winrate import preference_of
 
 NULL_MODEL = "null model"
 NULL_TEXT = "This is the answer to every instruction, whatever it asks for."

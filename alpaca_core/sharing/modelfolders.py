@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alpaca_core.datacards import public
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError
-from alpaca_core.exporting import new_folder
-from alpaca_core.modelcards import Model, card
 from alpaca_core.protocols import ChatTemplate
-from alpaca_core.provenance import provenance
 from alpaca_core.runs import CONFIG, read_summary
+from alpaca_core.sharing.datacards import public
+from alpaca_core.sharing.exporting import new_folder
+from alpaca_core.sharing.modelcards import Model, card
+from alpaca_core.sharing.provenance import provenance
 from alpaca_core.specs import TeacherSpec
 
 STAMP = "alpacakit.json"  # a trainer's own record, which names folders of the machine that it ran on

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alpaca_core import conversations
 from alpaca_core.datafiles import check_written, writers
 from alpaca_core.dataset import each_record
 from alpaca_core.errors import ConfigError
+from alpaca_core.sharing import conversations
 
 
 @dataclass(frozen=True)

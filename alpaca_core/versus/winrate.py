@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any
 
-from alpaca_core.annotations import DRAW, Annotation
 from alpaca_core.errors import ConfigError
+from alpaca_core.versus.annotations import DRAW, Annotation
 
 RESAMPLES = 2000
 LEVEL = 0.95

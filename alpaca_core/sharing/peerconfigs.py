@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from alpaca_core.conversations import prompt_completion
 from alpaca_core.datafiles import writers
 from alpaca_core.dataset import each_record, write_text
-from alpaca_core.exporting import new_folder
 from alpaca_core.protocols import ChatTemplate
 from alpaca_core.records import Example
+from alpaca_core.sharing.conversations import prompt_completion
+from alpaca_core.sharing.exporting import new_folder
 
 STUDENT = "huggyllama/llama-7b"  # where the run had none that others can load
 RATE, EPOCHS, BATCH, WARMUP, LENGTH = 2e-5, 3, 128, 0.03, 512

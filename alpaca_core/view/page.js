@@ -1,7 +1,7 @@
 // The page of `alpacakit view`. Texts of rows reach the page through textContent alone.
 "use strict";
 
-const HEIGHT = 78; // of a row in the list, as in view.css
+const HEIGHT = 78; // of a row in the list, as in page.css
 const CHUNK = 100; // rows fetched at once
 const LONG = 3000; // characters shown of a longer text before it is opened
 const TALLEST = 15_000_000; // pixels that browsers can scroll

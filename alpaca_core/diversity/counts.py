@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from alpaca_core.imperatives import LONGEST, Reading, read
+from alpaca_core.diversity.imperatives import LONGEST, Reading, read
 from alpaca_core.tokens import unicode_tokens
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alpaca_core.annotations import Annotation
-from alpaca_core.controls import NULL_MODEL, LengthBias, length_bias, length_text, longer_wins, null_text
 from alpaca_core.errors import ConfigError
-from alpaca_core.leaderboard import Entry, entry
-from alpaca_core.lengthcontrol import Difficulty, LengthControlled, length_controlled
-from alpaca_core.winrate import WinRate, comparisons, percent, win_rate
+from alpaca_core.versus.annotations import Annotation
+from alpaca_core.versus.controls import NULL_MODEL, LengthBias, length_bias, length_text, longer_wins, null_text
+from alpaca_core.versus.leaderboard import Entry, entry
+from alpaca_core.versus.lengthcontrol import Difficulty, LengthControlled, length_controlled
+from alpaca_core.versus.winrate import WinRate, comparisons, percent, win_rate
 
 ALL = "all"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_core.dataset import write_text
-from alpaca_core.outputs import parsed, texts
+from alpaca_core.versus.outputs import parsed, texts
 
 DRAW = 1.5
 
