@@ -61,7 +61,7 @@ def listening(host: str, port: int) -> socket.socket:
         raise MissingError(f"Port {port} may not be used: {exc.strerror}.", hint="Take one above 1023.") from exc
     except (OSError, OverflowError) as exc:
         raise ConfigError(
-            f"Cannot listen on {host}, port {port}: {getattr(exc, 'strerror', None) or exc}.",
+            f"Port {port} cannot be used on {host}: {getattr(exc, 'strerror', None) or exc}.",
             hint="--port 0 takes a free port.",
         ) from exc
 
