@@ -183,6 +183,10 @@ def _take_lock(path: Path, fresh: bool) -> IO[str]:
     lock = take_lock(path / LOCK, path)
     if not fresh or not (path / JOURNAL).exists():
         return lock
+    if path.name in ("", ".."):  # what is begun in there would go where the folder is moved to
+        raise ConfigError(
+            f"{path} cannot start over from within itself.", hint=f"Call it by its path: --out {path.resolve()}"
+        )
     number = 1
     while (aside := path.with_name(f"{path.name}.{number}")).exists():
         number += 1
