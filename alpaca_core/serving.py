@@ -197,13 +197,19 @@ def turned_away(request: Any, key: str, loopback: bool) -> Refused | None:
     name that its owner has pointed here."""
     for header in ("host", "origin"):
         given = request.headers.get(header)
-        name = urlsplit(given if header == "origin" else f"//{given}").hostname if given is not None else "localhost"
-        if loopback and not is_loopback(name or ""):
+        if loopback and given is not None and not is_loopback(_host(given if header == "origin" else f"//{given}")):
             return Refused(403, f"This server answers to localhost only, not to the {header} {given}.")
     sent = request.headers.get("authorization", "").removeprefix("Bearer ")
     if key and request.url.path != "/health" and not hmac.compare_digest(sent.encode(), key.encode()):
         return Refused(401, "The API key is missing or wrong.", code="invalid_api_key")
     return None
+
+
+def _host(url: str) -> str:
+    """The host of ``url``; empty where there is none, or no sense in it."""
+    with contextlib.suppress(ValueError):
+        return urlsplit(url).hostname or ""
+    return ""
 
 
 def refusal(error: AlpacaError) -> Refused:

@@ -264,6 +264,7 @@ WRONG = {
         {"messages": [{"role": "user"}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]},
         {"messages": [{"role": "user", "content": "\ud800"}]},
+        {"messages": [{"role": "user", "content": [{"type": ["text"], "text": "word"}]}]},
     ],
     "temperature": [{"temperature": value} for value in (-1, 2.5, "hot", True, float("nan"), 10**400)],
     "top_p": [{"top_p": 0}, {"top_p": 1.5}],
@@ -326,7 +327,8 @@ def test_what_is_no_request_is_refused_in_the_same_form(server):
 
 
 def test_the_page_of_another_site_is_not_let_in(server):
-    for header in ({"host": "attacker.example"}, {"origin": "https://attacker.example"}, {"origin": "null"}):
+    strange = ({"host": "attacker.example"}, {"host": "["}, {"origin": "https://attacker.example"})
+    for header in (*strange, {"origin": "null"}, {"origin": "http://["}):
         status, headers, reply = server.call("/v1/models", **header)
         assert status == 403 and "localhost only" in reply["error"]["message"]
         assert not any(name.lower().startswith("access-control") for name in headers)

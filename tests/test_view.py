@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,6 +120,25 @@ def test_another_token_host_or_origin_is_refused(served, path, headers):
     assert "default-src 'none'" in sent["Content-Security-Policy"]
 
 
+@pytest.mark.parametrize("line", ["OPTIONS *", "GET rows", "CONNECT evil.example:443"])
+def test_a_request_without_a_path_is_refused(served, line):
+    port = urlsplit(served).port
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"{line} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 403")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order_and_tells_of_the_marks(tmp_path, ending):
+    write_records(tmp_path / "d.json", PLAIN)
+    add_mark(tmp_path / "d.json.edits.jsonl", Mark("drop", ROW))
+    with viewing(tmp_path / "d.json") as (address, process):
+        assert ask(address)[0] == 200
+        process.send_signal(ending)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 0 and "1 mark in" in said and "Stopped" not in said
+
+
 def test_its_own_page_is_answered_and_may_load_nothing_from_elsewhere(served):
     for headers in ({}, {"Origin": "http://{host}"}, {"Host": served.split("/")[2].replace("127.0.0.1", "localhost")}):
         assert ask(served, **headers)[0] == 200
@@ -150,6 +171,7 @@ ROW = key("Count up to 9.", "", "It ends at 9.")
         ({"action": "drop", "row": ROW, "colour": "red"}, "colour: no such field"),
         ([], "expected a JSON object, found list"),
         (b"{", "This is not JSON"),
+        (b"[" * 100_000, "This is not JSON"),
     ],
 )
 def test_a_bad_mark_is_refused_by_its_field(served, data, body, says):
