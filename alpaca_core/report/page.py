@@ -13,7 +13,7 @@ from pathlib import Path
 
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import ConfigError
-from alpaca_core.report.facts import Facts, gather
+from alpaca_core.report.facts import SAMPLES, Facts, gather
 from alpaca_core.report.measures import Measures, measure
 from alpaca_core.report.pictures import Picture, pictures
 from alpaca_core.report.provenance import provenance
@@ -29,6 +29,7 @@ from alpaca_core.report.sections import (
     rejected_rows,
     rejections,
 )
+from alpaca_core.runs import CONFIG, SUMMARY
 
 PAGE = "report.html"  # in a run folder
 _MARK = '<meta name="generator" content="alpacakit'  # a page that begins with it is ours, and may be replaced
@@ -47,14 +48,22 @@ def make_report(path: Path, terms: Callable[[str], str] = lambda teacher: "") ->
     """The report of ``path``, a run folder or a dataset. The same files give the same bytes.
 
     ``terms`` knows what is to be known before the answers of a teacher are used (``TeacherSpec.terms``). Raises
-    ConfigError where there is nothing to tell of.
+    ConfigError where there is nothing to tell of, and where a run's files do not hold what a run writes there.
     """
     facts = gather(path)
     rows = [*facts.rows, *facts.heldout]
     measures = measure(rows) if rows else None
-    drawn = pictures(facts, measures)
-    parts = _sections(facts, measures, drawn, terms(str(facts.summary.get("teacher", ""))))
-    return Report(_page(facts, parts, drawn), drawn)
+    try:
+        drawn = pictures(facts, measures)
+        parts = _sections(facts, measures, drawn, terms(str(facts.summary.get("teacher", ""))))
+        return Report(_page(facts, parts, drawn), drawn)
+    except (AttributeError, LookupError, TypeError, ValueError) as exc:
+        if not facts.is_run:
+            raise
+        raise ConfigError(
+            f"The files of {path} do not hold what a run writes there: {type(exc).__name__}: {exc}",
+            hint=f"Were {SUMMARY}, {CONFIG} or {SAMPLES} changed by hand? Without one of them, the page leaves it out.",
+        ) from exc
 
 
 def write_report(path: Path, out: Path, terms: Callable[[str], str] = lambda teacher: "") -> Report:
