@@ -11,6 +11,7 @@ import contextlib
 import hmac
 import ipaddress
 import json
+import os
 import socket
 import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
@@ -200,7 +201,9 @@ def turned_away(request: Any, key: str, loopback: bool) -> Refused | None:
         if loopback and given is not None and not is_loopback(_host(given if header == "origin" else f"//{given}")):
             return Refused(403, f"This server answers to localhost only, not to the {header} {given}.")
     sent = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if key and request.url.path != "/health" and not hmac.compare_digest(sent.encode(), key.encode()):
+    # Bytes of a header are read as Latin-1, those of the environment as UTF-8.
+    same = hmac.compare_digest(sent.encode("latin-1"), os.fsencode(key))
+    if key and request.url.path != "/health" and not same:
         return Refused(401, "The API key is missing or wrong.", code="invalid_api_key")
     return None
 

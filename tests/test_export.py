@@ -107,6 +107,26 @@ def test_a_run_without_rows_is_refused_and_nothing_written(run, tmp_path, monkey
     ]
 
 
+DAMAGED = [
+    (name, content, flags)
+    for name, content in (
+        ("summary.json", b'{"generation": {"kept": 1}}'),
+        ("summary.json", b"[]"),
+        ("run.toml", b"\xff"),
+    )
+    for flags in ([], ["--config", "trl"])
+    if not flags or name == "run.toml"
+]
+
+
+@pytest.mark.parametrize(("name", "content", "flags"), DAMAGED)
+def test_a_damaged_record_of_a_run_is_named_and_nothing_written(run, tmp_path, capsys, name, content, flags):
+    damaged = shutil.copytree(run, tmp_path / "damaged")
+    (damaged / name).write_bytes(content)
+    assert main(["export", str(damaged), "--out", str(tmp_path / "out"), *flags]) == 2
+    assert name in capsys.readouterr().err and [path.name for path in tmp_path.iterdir()] == ["damaged"]
+
+
 def test_a_dry_run_lists_the_files_and_writes_nothing(run, tmp_path, capsys):
     assert main(["export", str(run), "--push", "me/x", "--dry-run", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

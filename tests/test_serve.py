@@ -22,9 +22,10 @@ from alpaca_templates.alpaca import AlpacaTemplate
 
 from alpaca_core import Example
 from alpaca_core.cli.main import main
-from alpaca_core.serving import is_loopback
+from alpaca_core.serving import is_loopback, turned_away
 
 openai = pytest.importorskip("openai")
+Request = pytest.importorskip("starlette.requests").Request
 pytestmark = pytest.mark.timeout(120)
 KEY = "sk-of-this-test"
 INSTRUCTION, INPUT = "Put these in order.", "reed, oak, ivy"
@@ -128,6 +129,13 @@ def test_without_the_key_nobody_is_answered(server):
     with pytest.raises(openai.AuthenticationError, match="API key is missing or wrong"):
         openai.OpenAI(base_url=server.url, api_key="sk-another", max_retries=0).models.list()
     assert server.call("/health", authorization="")[0] == 200
+
+
+def test_a_key_may_have_any_letters():
+    for key in ("schlüssel", "مفتاح", "\udcff"):
+        sent = [(b"authorization", b"Bearer " + os.fsencode(key))]
+        request = Request({"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "headers": sent})
+        assert turned_away(request, key, True) is None and turned_away(request, f"{key}s", True).status == 401
 
 
 def test_stop_strings_several_choices_and_seeds(client):

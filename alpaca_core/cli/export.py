@@ -184,10 +184,11 @@ def _write(host: PluginHost, kind: str, wish: _Wish, form: str, tool: str, stude
 def _run_config(source: Path) -> dict[str, Any]:
     import tomllib
 
-    from alpaca_core.runs import CONFIG
+    from alpaca_core.runs import CONFIG, understood
 
     file = source / CONFIG
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    with understood(source, CONFIG):
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _template(spec: Spec) -> Any:

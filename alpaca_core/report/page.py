@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
@@ -29,7 +30,7 @@ from alpaca_core.report.sections import (
     rejected_rows,
     rejections,
 )
-from alpaca_core.runs import CONFIG, SUMMARY
+from alpaca_core.runs import CONFIG, SUMMARY, understood
 
 PAGE = "report.html"  # in a run folder
 _MARK = '<meta name="generator" content="alpacakit'  # a page that begins with it is ours, and may be replaced
@@ -53,17 +54,10 @@ def make_report(path: Path, terms: Callable[[str], str] = lambda teacher: "") ->
     facts = gather(path)
     rows = [*facts.rows, *facts.heldout]
     measures = measure(rows) if rows else None
-    try:
+    with understood(path, f"{SUMMARY}, {CONFIG} or {SAMPLES}") if facts.is_run else nullcontext():
         drawn = pictures(facts, measures)
         parts = _sections(facts, measures, drawn, terms(str(facts.summary.get("teacher", ""))))
         return Report(_page(facts, parts, drawn), drawn)
-    except (AttributeError, LookupError, TypeError, ValueError) as exc:
-        if not facts.is_run:
-            raise
-        raise ConfigError(
-            f"The files of {path} do not hold what a run writes there: {type(exc).__name__}: {exc}",
-            hint=f"Were {SUMMARY}, {CONFIG} or {SAMPLES} changed by hand? Without one of them, the page leaves it out.",
-        ) from exc
 
 
 def write_report(path: Path, out: Path, terms: Callable[[str], str] = lambda teacher: "") -> Report:

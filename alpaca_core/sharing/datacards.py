@@ -14,7 +14,7 @@ from typing import Any
 
 from alpaca_core.datafiles import check_written, writers
 from alpaca_core.dataset import each_record, write_text
-from alpaca_core.runs import DATA, HELDOUT
+from alpaca_core.runs import DATA, HELDOUT, understood
 from alpaca_core.sharing.exporting import new_folder, some_records
 from alpaca_core.sharing.provenance import Provenance, file_hash, provenance
 from alpaca_core.specs import TeacherSpec
@@ -73,10 +73,11 @@ def export_folder(
             else:
                 (draft / "data" / f"{split}-00000-of-00001.parquet").unlink()
         folder = Folder(splits, tuple(columns))
-        made = provenance(source, teachers)
         data = source / DATA if (source / DATA).is_file() else source
         hashed = file_hash(data) if data.is_file() else ""
-        text = card(folder, made, licence=licence, name=name, title=_title(source), hash=hashed, sample=first)
+        with understood(source):
+            made = provenance(source, teachers)
+            text = card(folder, made, licence=licence, name=name, title=_title(source), hash=hashed, sample=first)
         write_text(draft / "README.md", text)
     return folder
 

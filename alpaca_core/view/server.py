@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import socket
 from collections.abc import Callable
@@ -47,7 +48,8 @@ def listen(port: int) -> socket.socket:
         return socket.create_server((LOOPBACK, port))
     except OSError as exc:
         raise ConfigError(
-            f"Port {port} cannot be used: {exc.strerror}.", hint="Choose another, or leave --port out for a free one."
+            f"Port {port} cannot be used: {os.strerror(exc.errno)}.",
+            hint="Choose another, or leave --port out for a free one.",
         ) from exc
 
 
