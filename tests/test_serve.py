@@ -131,6 +131,22 @@ def test_without_the_key_nobody_is_answered(server):
     assert server.call("/health", authorization="")[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "let_in"),
+    [
+        ("10.0.0.2:8000", None, True),
+        ("10.0.0.2:8000", "http://10.0.0.2:3000", True),
+        ("10.0.0.2:8000", "https://attacker.example", False),
+        ("10.0.0.2:8000", "null", False),
+        ("10.0.0.2:8000", "http://[", False),
+    ],
+)
+def test_other_machines_are_let_in_but_not_the_pages_of_other_sites(host, origin, let_in):
+    sent = [(name, value.encode()) for name, value in ((b"host", host), (b"origin", origin)) if value]
+    request = Request({"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "headers": sent})
+    assert (turned_away(request, "", loopback=False) is None) == let_in
+
+
 def test_a_key_may_have_any_letters():
     for key in ("schlüssel", "مفتاح", "\udcff"):
         sent = [(b"authorization", b"Bearer " + os.fsencode(key))]
@@ -239,6 +255,14 @@ def test_a_client_that_hangs_up_frees_its_place(server):
         line.sock.shutdown(socket.SHUT_RDWR)
         line.close()
         server.wait_for(0)
+
+
+def test_a_client_that_hangs_up_within_its_body_is_no_error(server):
+    """The fixture looks for tracebacks at the end."""
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}"
+    with socket.create_connection(("127.0.0.1", server.port)) as line:
+        line.sendall(f"{head}\r\nContent-Length: 100\r\n\r\n{{".encode())
+    assert server.answers() == 0
 
 
 def test_more_than_it_can_hold_are_told_to_come_again(server):

@@ -128,15 +128,25 @@ def test_a_request_without_a_path_is_refused(served, line):
         assert connection.recv(100).startswith(b"HTTP/1.1 403")
 
 
+def hang_up(address):
+    """Send half a mark and leave."""
+    host, path = urlsplit(address).netloc, urlsplit(address).path
+    with socket.create_connection(("127.0.0.1", urlsplit(address).port), timeout=10) as connection:
+        kind = "Content-Type: application/json\r\nContent-Length: 100"
+        connection.sendall(f"POST {path}api/mark HTTP/1.1\r\nHost: {host}\r\n{kind}\r\n\r\n{{".encode())
+    assert ask(address)[0] == 200
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_order_and_tells_of_the_marks(tmp_path, ending):
     write_records(tmp_path / "d.json", PLAIN)
     add_mark(tmp_path / "d.json.edits.jsonl", Mark("drop", ROW))
     with viewing(tmp_path / "d.json") as (address, process):
         assert ask(address)[0] == 200
+        hang_up(address)
         process.send_signal(ending)
         _, said = process.communicate(timeout=20)
-    assert process.returncode == 0 and "1 mark in" in said and "Stopped" not in said
+    assert process.returncode == 0 and "1 mark in" in said and "Stopped" not in said and "Traceback" not in said
 
 
 def test_its_own_page_is_answered_and_may_load_nothing_from_elsewhere(served):

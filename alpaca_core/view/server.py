@@ -112,11 +112,16 @@ def _guarded(inner: Any, hosts: set[str], token: str) -> Any:
 async def _body(request: Request) -> Any:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise ConfigError("A mark is sent as application/json.")
+    from starlette.requests import ClientDisconnect
+
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST:
-            raise ConfigError(f"A mark has {_LARGEST:,} bytes at most.")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > _LARGEST:
+                raise ConfigError(f"A mark has {_LARGEST:,} bytes at most.")
+    except ClientDisconnect as exc:
+        raise ConfigError("The page has hung up.") from exc
     try:
         return json.loads(bytes(body).decode())
     except (ValueError, RecursionError) as exc:
