@@ -205,6 +205,14 @@ def test_whatever_a_dataset_is_called_its_card_has_a_head(tmp_path, name):
     assert head["pretty_name"] == title and head["license"] == f"{name}\nx" and f"\n# {title}\n" in text
 
 
+def test_a_card_shows_the_start_of_a_long_first_row(tmp_path):
+    source = tmp_path / "rows.json"
+    source.write_text(json.dumps([{"instruction": "Write on.", "input": "", "output": "word " * 10_000}]))
+    assert main(["export", str(source), "--out", str(tmp_path / "out")]) == 0
+    text = card(tmp_path / "out")[1]
+    assert "Write on." in text and "word \\u2026" in text and len(text) < 5_000
+
+
 def test_rejections_are_told_with_their_reasons(run, folder):
     _, text = card(folder)
     rejected = [json.loads(line) for line in (run / "rejected.jsonl").read_text().splitlines()]

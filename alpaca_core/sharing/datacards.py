@@ -30,6 +30,7 @@ LANGUAGES = {  # ISO 639-1, by the names that prompts use
     **{"urdu": "ur", "vietnamese": "vi"},
 }
 _REASONS = 3  # kinds of reasons that a card names for each filter
+_SHOWN = 2_000  # characters of each text of the first row
 _TAGS = ("alpaca", "alpacakit", "instruction-tuning", "self-instruct", "synthetic")
 
 
@@ -176,7 +177,10 @@ def _contents(folder: Folder, sample: Mapping[str, Any] | None) -> list[str]:
         lines += ["The rows of `test` were set aside before training.", ""]
     lines += ["Columns: " + ", ".join(f"`{name}`" for name in folder.columns) + ".", ""]
     if sample is not None:
-        text = json.dumps({name: sample[name] for name in ("instruction", "input", "output")}, indent=2)
+        texts = {name: str(sample[name]) for name in ("instruction", "input", "output")}
+        text = json.dumps(
+            {name: it if len(it) <= _SHOWN else it[:_SHOWN] + "…" for name, it in texts.items()}, indent=2
+        )
         lines += ["The first row:", "", *fenced(text, "json"), ""]
     return lines
 
