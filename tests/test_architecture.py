@@ -28,7 +28,9 @@ LAYERS = """
     jsonfiles entries csvfiles datafolders locks conversations
     arrowfiles
     datafiles
-    plugins seeds store dataset buckets evaluate local progress
+    plugins
+    newplugin
+    seeds store dataset buckets evaluate local progress
     outputs
     annotations
     winrate logistic
@@ -54,9 +56,16 @@ LAYERS = """
     report.results report.provenance
     report.files report.page
     estimate
+    testing.findings testing.samples
+    testing.fakes testing.provider testing.subjects
+    testing.checks_plugin
+    testing.checks_teacher testing.checks_prompt testing.checks_filter testing.checks_chat_template
+    testing.checks_trainer testing.checks_judge
+    testing.kit
+    testing.__init__
     cli.__init__ cli.console
     cli.options cli.progress cli.main
-    cli.spending cli.judge
+    cli.spending cli.judge cli.plugins_check cli.plugins_new
     cli.ending cli.ablation cli.page cli.comparison
     COMMANDS
     __main__
