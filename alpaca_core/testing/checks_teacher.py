@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, get_args
 
@@ -21,6 +21,7 @@ from alpaca_core.testing.subjects import Component
 
 ADDRESSES = ("base_url", "api_base", "api_url", "endpoint", "url")  # what an option for the address may be called
 PATIENCE = 30.0  # seconds for anything that a teacher does here
+RETRY_AFTER = 7  # seconds
 PROMPT = 3.0  # seconds in which it has to let go of what is cancelled
 HELD = 1.0  # seconds that it may keep everybody else from working
 
@@ -79,7 +80,7 @@ def teacher_checks(component: Component) -> Iterator[Check]:
 
     def replies() -> str:
         with _asked(component) as asked:
-            answers = _ended(_answers(asked))
+            answers = _ended(_replies(asked))
         for answer in answers:
             _check_completion(answer)
         used = answers[0].usage
@@ -87,38 +88,31 @@ def teacher_checks(component: Component) -> Iterator[Check]:
 
     def errors() -> str:
         with _asked(component) as asked:
-            provider = _provider(asked)
-            for status, kinds in KINDS.items():
-                provider.status = status
-                provider.headers = {"Retry-After": "7"} if status == 429 else {}
-                before = len(provider.paths)
-                error = _error(asked, f"a server that answers {status}")
-                if error.kind not in kinds:
-                    raise Failed(
-                        f"an HTTP {status} became TeacherError {error.kind!r}",
-                        f"Map it to {' or '.join(sorted(kinds))}: the core decides by the kind whether to try again.",
-                    )
-                if status == 429 and error.retry_after != 7:
-                    raise Failed(
-                        f"Retry-After: 7 became retry_after={error.retry_after}",
-                        "Pass the header on: TeacherError(..., retry_after=7.0). The core waits so long.",
-                    )
-                if status in (429, 500) and len(provider.paths) != before + 1:
-                    raise Failed(
-                        f"after an HTTP {status} it asked {len(provider.paths) - before} times by itself",
-                        "Turn the client's own retries off (max_retries=0): the core retries, and counts the cost.",
-                    )
+            found = _ended(_raised(asked, [(f"a server that answers {status}", status, "") for status in KINDS]))
+        for status, (error, calls) in zip(KINDS, found, strict=True):
+            if error.kind not in KINDS[status]:
+                raise Failed(
+                    f"an HTTP {status} became TeacherError {error.kind!r}",
+                    f"Map it to {' or '.join(sorted(KINDS[status]))}: the core decides by it whether to try again.",
+                )
+            if status == 429 and error.retry_after != RETRY_AFTER:
+                raise Failed(
+                    f"Retry-After: {RETRY_AFTER} became retry_after={error.retry_after}",
+                    f"Pass the header on: TeacherError(..., retry_after={RETRY_AFTER}). The core waits so long.",
+                )
+            if status in (429, 500) and calls != 1:
+                raise Failed(
+                    f"after an HTTP {status} it asked {calls} times by itself",
+                    "Turn the client's own retries off (max_retries=0): the core retries, and counts the cost.",
+                )
         return ", ".join(map(str, KINDS))
 
     def broken() -> None:
         with _asked(component) as asked:
-            provider = _provider(asked)
-            provider.trouble = "hangup"
-            error = _error(asked, "a server that hangs up")
-            if error.kind not in ("connection", "timeout", "server"):
-                raise Failed(f"a broken connection became TeacherError {error.kind!r}", "Map it to 'connection'.")
-            provider.trouble = "garbage"
-            _error(asked, "an answer that is no JSON")
+            cases = [("a server that hangs up", 200, "hangup"), ("an answer that is no JSON", 200, "garbage")]
+            (error, _), _ = _ended(_raised(asked, cases))
+        if error.kind not in ("connection", "timeout", "server"):
+            raise Failed(f"a broken connection became TeacherError {error.kind!r}", "Map it to 'connection'.")
 
     def cancelled() -> str:
         with _asked(component) as asked:
@@ -177,14 +171,6 @@ def _address(asked: _Asked) -> dict[str, str]:
     return {asked.component.has(*ADDRESSES): asked.provider.url} if asked.provider else {}
 
 
-def _provider(asked: _Asked) -> FakeProvider:
-    """The kit's provider, once the teacher is known to understand it. Raises NotApplicable."""
-    if asked.provider is None:
-        raise NotApplicable("it has no option base_url, so no provider is there to fail")
-    _ended(_answers(asked))
-    return asked.provider
-
-
 def _ended(work: Coroutine[Any, Any, Any]) -> Any:
     """What ``work`` gives. Raises Failed where it takes forever."""
     try:
@@ -195,9 +181,8 @@ def _ended(work: Coroutine[Any, Any, Any]) -> Any:
         ) from exc
 
 
-async def _answers(asked: _Asked) -> list[Completion]:
+async def _answers(asked: _Asked, teacher: Any) -> list[Completion]:
     """Its answers to the kit's requests, all at once."""
-    teacher = asked.teacher()
     try:
         if hasattr(teacher, "check"):
             teacher.check()
@@ -209,6 +194,13 @@ async def _answers(asked: _Asked) -> list[Completion]:
         if asked.provider is not None:
             raise
         raise NotApplicable(f"it could not answer here: {exc.message} {exc.hint}".strip()) from exc
+
+
+async def _replies(asked: _Asked) -> list[Completion]:
+    """The same, of a teacher that is closed then."""
+    teacher = asked.teacher()
+    try:
+        return await _answers(asked, teacher)
     finally:
         await asyncio.wait_for(teacher.aclose(), PATIENCE)
 
@@ -231,41 +223,47 @@ def _check_completion(answer: Any) -> None:
         )
 
 
-def _error(asked: _Asked, what: str) -> TeacherError:
-    """The TeacherError that the teacher raises."""
+async def _raised(asked: _Asked, cases: Sequence[tuple[str, int, str]]) -> list[tuple[TeacherError, int]]:
+    """For each case, a name, a status and a trouble of the provider's: what the teacher raises, and how often it asked.
 
-    async def ask() -> Any:
-        teacher = asked.teacher()
-        try:
-            return await asyncio.wait_for(teacher.complete(requests()[0]), PATIENCE)
-        except TeacherError as exc:
-            return exc
-        except TimeoutError:
-            return "nothing, for as long as the kit waited"
-        except Exception as exc:
-            return f"{type(exc).__name__}: {exc}"
-        finally:
-            await teacher.aclose()
-
-    found = _ended(ask())
-    if not isinstance(found, TeacherError):
-        seen = "an answer" if isinstance(found, Completion) else found
-        raise Failed(
-            f"{what} brought {seen}",
-            "Catch the client's exceptions and raise TeacherError(kind, message): whatever else comes ends the run.",
-        )
+    Raises NotApplicable without a provider that it understands, Failed for anything but a TeacherError.
+    """
+    provider = asked.provider
+    if provider is None:
+        raise NotApplicable("it has no option base_url, so no provider is there to fail")
+    teacher, found = asked.teacher(), []
+    try:
+        await _answers(asked, teacher)
+        for what, status, trouble in cases:
+            provider.status, provider.trouble = status, trouble
+            provider.headers = {"Retry-After": str(RETRY_AFTER)} if status == 429 else {}
+            before = len(provider.paths)
+            try:
+                await asyncio.wait_for(teacher.complete(requests()[0]), PATIENCE)
+                seen = "an answer"
+            except TeacherError as exc:
+                found.append((exc, len(provider.paths) - before))
+                continue
+            except Exception as exc:
+                seen = f"{type(exc).__name__}: {exc}"
+            raise Failed(
+                f"{what} brought {seen}",
+                "Catch the client's exceptions and raise TeacherError(kind, message): whatever else comes ends the"
+                " run.",
+            )
+    finally:
+        await teacher.aclose()
     return found
 
 
 async def _cancelled(asked: _Asked) -> str:
     """Cancel a request that is on its way, then ask again."""
-    provider = asked.provider
-    if provider is not None:
-        await _answers(asked)  # raises NotApplicable where it cannot be asked at all
-        provider.trouble = "stall"
-    teacher = asked.teacher()
-    watch = asyncio.create_task(_longest_gap())
+    provider, teacher, watch = asked.provider, asked.teacher(), None
     try:
+        if provider is not None:
+            await _answers(asked, teacher)  # raises NotApplicable where it cannot be asked at all
+            provider.trouble = "stall"
+            watch = asyncio.create_task(_longest_gap())
         asking = asyncio.create_task(teacher.complete(requests()[0]))
         for _ in range(100):
             await asyncio.sleep(0.01)
@@ -275,6 +273,10 @@ async def _cancelled(asked: _Asked) -> str:
         asking.cancel()
         await asyncio.wait([asking], timeout=PATIENCE)
         took = time.perf_counter() - started
+        if watch is not None and watch.done():
+            raise Failed(
+                f"everybody else stood still for {watch.result():.1f} s", "Use an async client, or asyncio.to_thread."
+            )
         if not asking.done() or took > PROMPT:
             raise Failed(
                 f"it went on for {took:.1f} s after it was cancelled",
@@ -282,17 +284,15 @@ async def _cancelled(asked: _Asked) -> str:
             )
         if not asking.cancelled() and (error := asking.exception()) is not None and provider is not None:
             raise Failed(f"cancelled, it raised {type(error).__name__}: {error}", "Let asyncio.CancelledError through.")
-        held = watch.result() if watch.done() else 0.0
-        if not watch.done():
-            watch.cancel()
         if provider is not None:
-            provider.trouble = ""
+            provider.release()
             _check_completion(await asyncio.wait_for(teacher.complete(requests()[0]), PATIENCE))
-        if held > HELD:
-            raise Failed(f"everybody else stood still for {held:.1f} s", "Use an async client, or asyncio.to_thread.")
         return f"after {took * 1000:.0f} ms; the next request was answered" if provider else "nothing was held up"
     finally:
-        watch.cancel()
+        if watch is not None:
+            watch.cancel()
+        if provider is not None:
+            provider.release()  # a thread that waits for it would keep the loop from ending
         await teacher.aclose()
 
 

@@ -42,8 +42,7 @@ def trainer_checks(component: Component, slow: bool, student: str) -> Iterator[C
             before = _tree(job.data.parent)
             heavy = {module for module in HEAVY if module in sys.modules}
             with _watched() as seen:
-                job = _planned(trainer, job)
-                plan, again = (_plan(trainer, job) for _ in range(2))
+                job, plan = _planned(trainer, job)
             if seen or before != _tree(job.data.parent):
                 raise Failed(
                     f"plan did more than plan: {'; '.join(seen) or 'files came or went'}",
@@ -54,7 +53,7 @@ def trainer_checks(component: Component, slow: bool, student: str) -> Iterator[C
             raise Failed(f"plan imports {', '.join(came)}", "Import it in train, or in the process that train starts.")
         if not isinstance(plan, Plan) or not plan.argv or not all(isinstance(word, str) for word in plan.argv):
             raise Failed(f"plan gave {plan!r}", "Return Plan(argv=(...)): the command line, word by word.")
-        if plan != again:
+        if plan != trainer.plan(job):
             raise Failed("the same job gets another plan", "Let the plan depend on job and options alone.")
         return " ".join(plan.argv)[:60]
 
@@ -110,13 +109,13 @@ def _job(component: Component, student: str) -> Iterator[TrainJob]:
         yield TrainJob(data, Path(folder) / "out", student, template, 0, component.options(**QUICK))
 
 
-def _planned(trainer: Any, job: TrainJob) -> TrainJob:
-    """``job`` with a student that the trainer takes: the kit's, or one of the hub's, which nobody will look for."""
+def _planned(trainer: Any, job: TrainJob) -> tuple[TrainJob, Any]:
+    """A plan, and its job: with the kit's student or, where the trainer takes no such, one that nobody looks for."""
     try:
-        trainer.plan(job)
-        return job
+        return job, trainer.plan(job)
     except AlpacaError:
-        return replace(job, student="some/model")
+        job = replace(job, student="some/model")
+        return job, _plan(trainer, job)
 
 
 def _plan(trainer: Any, job: TrainJob) -> Any:

@@ -45,6 +45,8 @@ def checks(
         raise ConfigError(
             f"{', '.join(unknown)}: {target} has no such option.", hint=f"It has: {', '.join(sorted(known)) or 'none'}"
         )
+    for component in components:
+        component.options()  # raises ConfigError for a value that cannot be
     filters = frozenset(
         spec.name
         for spec in [*host.specs("filter"), *(spec for subject in found for spec in subject.specs)]

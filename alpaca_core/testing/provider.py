@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 TEXT = "1. Instruction: Say yes.\n1. Input:\n<noinput>\n1. Output:\nYes."
-STALL = 20.0  # seconds that a stalled answer takes at most
+STALL = 1.2  # seconds that a stalled answer takes at most
 
 
 class FakeProvider:
@@ -34,7 +34,7 @@ class FakeProvider:
         self.trouble = ""
         self.paths: list[str] = []
         self.unknown: set[str] = set()  # paths of no form that it speaks
-        self._ended = threading.Event()
+        self._released = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
@@ -45,13 +45,18 @@ class FakeProvider:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
+        self.release()
         self._server.shutdown()
         self._server.server_close()
 
     def wait(self) -> None:
-        """Keep an answer back, until the end at most."""
-        self._ended.wait(STALL)
+        """Keep an answer back until ``release``, at most ``STALL`` seconds."""
+        self._released.wait(STALL)
+
+    def release(self) -> None:
+        """End the trouble, and let go of what is kept back."""
+        self.trouble = ""
+        self._released.set()
 
 
 class _Server(ThreadingHTTPServer):
@@ -69,9 +74,10 @@ def _handler(provider: FakeProvider) -> type[BaseHTTPRequestHandler]:
             asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
             path = self.path.partition("?")[0]
             provider.paths.append(path)
-            if provider.trouble == "stall":
+            trouble = provider.trouble
+            if trouble == "stall":
                 provider.wait()
-            if provider.trouble in ("hangup", "stall"):
+            if trouble in ("hangup", "stall"):
                 self.close_connection = True
                 return
             status, body = provider.status, _failure(provider.status)
@@ -80,7 +86,7 @@ def _handler(provider: FakeProvider) -> type[BaseHTTPRequestHandler]:
                 if not body:
                     provider.unknown.add(path)
                     status, body = 404, _failure(404)
-            self._send(status, b"<html>busy</html>" if provider.trouble == "garbage" else json.dumps(body).encode())
+            self._send(status, b"<html>busy</html>" if trouble == "garbage" else json.dumps(body).encode())
 
         def do_GET(self) -> None:
             self._send(404, json.dumps(_failure(404)).encode())

@@ -112,7 +112,7 @@ def _from_path(path: Path) -> list[Subject]:
         if not path.is_file():
             raise ConfigError(f"there is no file {path}.")
         sys.path.insert(0, str(path.resolve().parent))
-        points = [metadata.EntryPoint(path.stem, path.stem, PROJECT)]
+        points = [metadata.EntryPoint(path.stem.replace("_", "-"), path.stem, PROJECT)]
         return [Subject(plugin, plugin.specs, None) for plugin in PluginHost(entry_points=points).plugins]
     sources = _Sources(path)
     folder = path.resolve()
@@ -144,7 +144,9 @@ class Component:
         given = {key.rpartition(".")[2]: value for key, value in self.values.items() if key.rpartition(".")[0] == table}
         chosen = {name: value for name, value in {**more, **given}.items() if name in names}
         settings = {
-            name: Setting(str(value) if isinstance(value, Path) else value, "given", Path.cwd(), isinstance(value, str))
+            name: Setting(str(value), "given", Path.cwd(), text=True)
+            if isinstance(value, str | Path)
+            else Setting(value, "given", Path.cwd())
             for name, value in chosen.items()
         }
         options, problems = build(cls, settings, table)
