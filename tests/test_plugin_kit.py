@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import distributions
 import pytest
 from click.testing import CliRunner
 
-from alpaca_core import ConfigError, MissingError
+from alpaca_core import ConfigError, MissingError, testing
 from alpaca_core.cli.main import cli
 from alpaca_core.plugins import PluginHost
 from alpaca_core.testing import FakeTeacher, NotApplicable, check, checks, requests, tiny_run
@@ -358,6 +359,17 @@ def test_a_file_can_be_checked(tmp_path: Path) -> None:
     assert {finding.outcome for finding in found} == {"passed", "not applicable"}
 
 
+def test_sources_are_checked_and_not_the_plugin_as_it_was_installed(folder: Path, tmp_path: Path) -> None:
+    sources, module = tmp_path / "sources", "alpacakit_sources"
+    sources.mkdir()
+    write_sources(sources, [])
+    (folder / f"{module}.py").write_text("from alpaca_core import *\n" + source("filters", "pass"))
+    sys.modules.pop(module, None)
+    assert __import__(module).__file__ == str(folder / f"{module}.py")
+    (law,) = [each for each in checks(sources) if "has the methods" in each.law]
+    law.try_it()
+
+
 @pytest.mark.parametrize(
     ("target", "options", "kind", "told"),
     [
@@ -376,6 +388,20 @@ def test_what_is_not_there_is_told_before_anything_is_tried(target, options, kin
 
 def test_a_component_is_found_by_its_name_alone() -> None:
     assert {each.subject for each in checks("local")} == {"plugin fsdp", "trainer local"}
+
+
+def test_the_kit_is_public_and_explained() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "plugin-kit.md").read_text(encoding="utf-8")
+    for name in testing.__all__:
+        assert (getattr(testing, name).__doc__ or "").strip() and f"`{name}" in page, name
+
+
+@pytest.mark.parametrize("module", ["alpacakit_lines", "alpacakit_plain"])
+def test_the_plugins_on_the_page_keep_the_laws(module: str, tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "plugin-kit.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if f"{module}:" in block]
+    (tmp_path / f"{module}.py").write_text(code)
+    assert [finding for finding in check(tmp_path / f"{module}.py") if finding.outcome == "failed"] == []
 
 
 def test_a_fake_teacher_says_its_replies_and_then_refuses() -> None:

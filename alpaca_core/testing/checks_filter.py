@@ -91,7 +91,7 @@ def filter_checks(component: Component) -> Iterator[Check]:
 def _selects(component: Component) -> bool:
     try:
         return hasattr(component.target(), "select")
-    except Exception:  # told by the check of the target
+    except (Exception, SystemExit):  # told by the check of the target
         return False
 
 

@@ -75,7 +75,7 @@ def subjects(target: str, host: PluginHost | None = None) -> list[Subject]:
     nothing has.
     """
     path = Path(target)
-    if path.suffix == ".py" or path.is_dir() or "/" in target:
+    if path.suffix == ".py" or "/" in target or target.startswith("."):
         return _from_path(path)
     host = PluginHost() if host is None else host
     wanted = re.sub(r"[-_.]+", "-", target).lower()
@@ -89,6 +89,8 @@ def subjects(target: str, host: PluginHost | None = None) -> list[Subject]:
         if distribution in ("", plugin.distribution)
     ]
     if not any(specs for _, specs in offers):
+        if path.is_dir():
+            return _from_path(path)
         names = {name for plugin in host.plugins for name in (plugin.name, plugin.distribution)}
         names |= {spec.name for spec in host.specs()}
         raise MissingError(
@@ -111,16 +113,26 @@ def _from_path(path: Path) -> list[Subject]:
     if path.suffix == ".py":
         if not path.is_file():
             raise ConfigError(f"there is no file {path}.")
-        sys.path.insert(0, str(path.resolve().parent))
         points = [metadata.EntryPoint(path.stem.replace("_", "-"), path.stem, PROJECT)]
-        return [Subject(plugin, plugin.specs, None) for plugin in PluginHost(entry_points=points).plugins]
-    sources = _Sources(path)
-    folder = path.resolve()
-    for place in (folder, folder / "src"):
-        if place.is_dir() and str(place) not in sys.path:
+        folder, requires = path.resolve().parent, None
+    else:
+        sources = _Sources(path)
+        points = list(sources.entry_points)
+        folder, requires = path.resolve(), tuple(sources.requires or ())
+    for place in (folder / "src", folder):
+        if place.is_dir():
             sys.path.insert(0, str(place))
-    host = PluginHost(entry_points=list(sources.entry_points))
-    return [Subject(plugin, plugin.specs, tuple(sources.requires or ())) for plugin in host.plugins]
+    for point in points:
+        _forget(point.module.partition(".")[0], folder)
+    return [Subject(plugin, plugin.specs, requires) for plugin in PluginHost(entry_points=points).plugins]
+
+
+def _forget(package: str, folder: Path) -> None:
+    """Let ``package`` be imported anew where it came from elsewhere: the same plugin, as it was installed."""
+    file = getattr(sys.modules.get(package), "__file__", None)
+    if file and not Path(file).resolve().is_relative_to(folder):
+        for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+            del sys.modules[name]
 
 
 @dataclass(frozen=True)
