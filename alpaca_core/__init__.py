@@ -3,7 +3,6 @@
 These names are the public API: what a plugin may import.
 """
 
-from alpaca_core.annotators import Annotator, read_annotators
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped, TeacherError
 from alpaca_core.hookspecs import hookimpl
 from alpaca_core.markers import no_input
@@ -16,24 +15,29 @@ from alpaca_core.protocols import (
     Judge,
     LocalTeacher,
     Prompt,
+    Talker,
     Teacher,
     Trainer,
 )
 from alpaca_core.records import (
     BatchStatus,
     Candidate,
+    Check,
     Completion,
     Example,
     Flag,
     Keep,
     Limits,
     Pair,
+    Piece,
     Plan,
     Preference,
     Price,
+    Question,
     Reject,
     Repair,
     Request,
+    RowLoss,
     Seed,
     TrainEstimate,
     TrainEvent,
@@ -46,6 +50,7 @@ from alpaca_core.records import (
 from alpaca_core.specs import ChatTemplateSpec, FilterSpec, JudgeSpec, PromptSpec, TeacherSpec, TrainerSpec
 from alpaca_core.steplog import StepLog
 from alpaca_core.tokens import unicode_tokens
+from alpaca_core.versus.annotators import Annotator, read_annotators
 
 __all__ = [
     "AlpacaError",
@@ -56,6 +61,7 @@ __all__ = [
     "Candidate",
     "ChatTemplate",
     "ChatTemplateSpec",
+    "Check",
     "Completion",
     "ConfigError",
     "DatasetFilter",
@@ -70,17 +76,21 @@ __all__ = [
     "LocalTeacher",
     "MissingError",
     "Pair",
+    "Piece",
     "Plan",
     "Preference",
     "Price",
     "Prompt",
     "PromptSpec",
+    "Question",
     "Reject",
     "Repair",
     "Request",
+    "RowLoss",
     "Seed",
     "StepLog",
     "Stopped",
+    "Talker",
     "Teacher",
     "TeacherError",
     "TeacherSpec",

@@ -17,6 +17,7 @@ from alpaca_core.errors import ConfigError
 _IN_A_RUN = "alpaca_data.json"
 _SUFFIXES = (".json", ".jsonl", ".csv", ".json.gz", ".jsonl.gz", ".csv.gz", ".parquet", ".arrow")
 _NO_ROWS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+_MARKS = ".edits.jsonl"  # on the rows of the file whose name stands before
 _SHARD = re.compile(r"(?:(?P<split>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?:-[0-9a-f]+)?|\d{4,})")
 _DEPTH = 2
 
@@ -62,7 +63,12 @@ def _datasets(folder: Path, depth: int) -> dict[str, list[Path]]:
         if path.is_dir() and depth:
             for name, files in _datasets(path, depth - 1).items():
                 found[f"{path.name}/{name}".rstrip("/")] += files
-        elif path.name.endswith(_SUFFIXES) and path.name not in _NO_ROWS and path.is_file():
+        elif (
+            path.name.endswith(_SUFFIXES)
+            and not path.name.endswith(_MARKS)
+            and path.name not in _NO_ROWS
+            and path.is_file()
+        ):
             shard = _shard(path)
             found[(shard["split"] or "") if shard else path.name].append(path)
     return dict(found)

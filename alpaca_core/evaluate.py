@@ -1,14 +1,16 @@
-"""How many held-out tasks are answered exactly right: by a model, and by two baselines that need none."""
+"""How held-out tasks are answered, and what the right answers cost: by a model, and by two baselines that need none."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from alpaca_core.bootstrap import interval
 from alpaca_core.protocols import LocalTeacher
-from alpaca_core.records import Completion, Example, Request
+from alpaca_core.records import Completion, Example, Request, RowLoss
 from alpaca_core.tokens import unicode_tokens
 
 SAMPLES = 5
@@ -19,7 +21,14 @@ class Scores:
     """Shares from 0 to 1. ``rouge_l`` is the mean ROUGE-L F of the answers with the outputs: it tells models apart
     where nobody can match a free text exactly. ``by_family`` has ``{"n", "exact_match"}`` for each label that is
     known. ``stop_rate`` is the share of answers that ended by themselves. ``samples`` are the first rows, unselected,
-    with the answers."""
+    with the answers.
+
+    ``loss`` is the mean over the tokens of the outputs and their ends, in nats, as a training counts it; ``perplexity``
+    is e to its power; ``cut`` are the rows longer than the model can read. The intervals hold 95 % of what other rows
+    of the same kind would give (``bootstrap.interval``). Lengths are means over the rows; tokens include the end of
+    text. None where it is not known: baselines and some models have no loss and no tokens, and scores that an older
+    alpacakit stored have none of these.
+    """
 
     n: int
     exact_match: float
@@ -27,6 +36,15 @@ class Scores:
     by_family: dict[str, dict[str, float]]
     stop_rate: float
     samples: tuple[dict[str, Any], ...]
+    loss: float | None = None
+    perplexity: float | None = None
+    cut: int | None = None
+    exact_match_interval: tuple[float, float] | None = None
+    rouge_l_interval: tuple[float, float] | None = None
+    answer_tokens: float | None = None
+    answer_characters: float | None = None
+    output_tokens: float | None = None
+    output_characters: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -35,17 +53,39 @@ class Scores:
     @classmethod
     def from_dict(cls, scores: Mapping[str, Any]) -> Scores:
         """What ``as_dict`` gave, also through JSON."""
-        return cls(**{**scores, "samples": tuple(scores["samples"])})
+        pairs = {name: tuple(scores[name]) for name in ("exact_match_interval", "rouge_l_interval") if scores.get(name)}
+        return cls(**{**scores, **pairs, "samples": tuple(scores["samples"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a model said to ``examples``, and its ``losses`` on their outputs, where it tells them."""
+
+    examples: Sequence[Example]
+    answers: Sequence[Completion]
+    losses: Sequence[RowLoss] | None = None
+
+    @property
+    def scores(self) -> Scores:
+        """All figures of it."""
+        return _scores(self.examples, self.answers, self.losses)
 
 
 def evaluate(model: LocalTeacher, examples: Sequence[Example], max_new_tokens: int = 512) -> Scores:
-    """Ask ``model`` every example's instruction and input, and compare with its output.
+    """The scores of ``model`` on ``examples``; see ``measure``."""
+    return measure(model, examples, max_new_tokens).scores
+
+
+def measure(model: LocalTeacher, examples: Sequence[Example], max_new_tokens: int = 512) -> Measured:
+    """Ask ``model`` every example's instruction and input, to compare with its output, and its loss on that.
 
     An answer is right when it is the output, outer white space aside, and ended by itself: one that was cut is
     wrong. No answer gets more tokens than any right one of its family can need (a token is at least a byte), so
     that an untrained model does not babble; ``max_new_tokens`` bounds them all.
     """
-    return _scores(examples, ask_model(model, examples, max_new_tokens))
+    answers = ask_model(model, examples, max_new_tokens)
+    losses = model.losses(examples) if hasattr(model, "losses") else None
+    return Measured(examples, answers, losses)
 
 
 def ask_model(model: LocalTeacher, examples: Sequence[Example], max_new_tokens: int = 512) -> list[Completion]:
@@ -98,8 +138,20 @@ def nearest(train: Sequence[Example], held_out: Sequence[Example]) -> Scores:
     return _scores(held_out, [Completion(answer(row)) for row in held_out])
 
 
-def _scores(examples: Sequence[Example], answers: Sequence[Completion]) -> Scores:
+def mean_loss(losses: Iterable[RowLoss]) -> float | None:
+    """Nats per token over all rows; None where no token counts."""
+    rows = list(losses)
+    tokens = sum(row.tokens for row in rows)
+    return math.fsum(row.nats for row in rows) / tokens if tokens else None
+
+
+def _scores(
+    examples: Sequence[Example], answers: Sequence[Completion], losses: Sequence[RowLoss] | None = None
+) -> Scores:
     right = [_is_right(row, answer) for row, answer in zip(examples, answers, strict=True)]
+    rouge = [_rouge_l(answer.text, row.output) for row, answer in zip(examples, answers, strict=True)]
+    loss = mean_loss(losses) if losses is not None else None
+    tokens = [answer.usage.completion_tokens for answer in answers]
     families: dict[str, list[bool]] = defaultdict(list)
     for row, is_right in zip(examples, right, strict=True):
         if row.label:
@@ -107,7 +159,7 @@ def _scores(examples: Sequence[Example], answers: Sequence[Completion]) -> Score
     return Scores(
         n=len(examples),
         exact_match=_share(right),
-        rouge_l=_mean([_rouge_l(answer.text, row.output) for row, answer in zip(examples, answers, strict=True)]),
+        rouge_l=_mean(rouge),
         by_family={
             name: {"n": len(families[name]), "exact_match": _share(families[name])} for name in sorted(families)
         },
@@ -123,6 +175,15 @@ def _scores(examples: Sequence[Example], answers: Sequence[Completion]) -> Score
             }
             for row, answer, is_right in list(zip(examples, answers, right, strict=True))[:SAMPLES]
         ),
+        loss=loss,
+        perplexity=math.exp(min(loss, 700.0)) if loss is not None else None,  # e to the 710th is no number any more
+        cut=sum(row.cut for row in losses) if losses is not None else None,
+        exact_match_interval=interval([float(hit) for hit in right]) if right else None,
+        rouge_l_interval=interval(rouge) if rouge else None,
+        answer_tokens=_mean(tokens) if any(tokens) else None,
+        answer_characters=_mean([len(answer.text.strip()) for answer in answers]) if answers else None,
+        output_tokens=_mean([row.tokens for row in losses]) if losses else None,
+        output_characters=_mean([len(row.output.strip()) for row in examples]) if examples else None,
     )
 
 

@@ -27,7 +27,7 @@ USES: dict[Kind, str] = {
     "filter": "generate --filter $name -n 20 --out run",
     "chat-template": "run --chat-template $name -n 20 --out run",
     "trainer": "run --trainer $name --student PATH -n 200 --out run",
-    "judge": "plugins show $name",
+    "judge": "evaluate MODEL --data FILE --against BASE --judge $name --out versus",
 }
 LONGEST = 24  # characters of a name
 _TOOLS: dict[Kind, tuple[str, ...]] = {"chat-template": ("jinja2>=3.1",)}  # beside pytest and ruff

@@ -6,22 +6,26 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+from alpaca_core.acceptance import Acceptance, accept
 from alpaca_core.account import account
 from alpaca_core.config import Config
 from alpaca_core.contact import Contact
 from alpaca_core.dataset import split, write_jsonl, write_rows
 from alpaca_core.errors import ConfigError, Stopped
-from alpaca_core.evaluate import Scores, most_frequent, nearest
+from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
 from alpaca_core.generate import Plan as GenerationPlan
 from alpaca_core.generate import generate
 from alpaca_core.judging import Chain
 from alpaca_core.ledger import Ledger
 from alpaca_core.local import Gathered
+from alpaca_core.marks import EDITS, read_marks
+from alpaca_core.overlay import lay_over, run_rows
 from alpaca_core.plugins import PluginHost
 from alpaca_core.progress import Inquiry, Progress
 from alpaca_core.protocols import BatchTeacher, Prompt, Teacher
@@ -40,7 +44,7 @@ from alpaca_core.runs import (
 )
 from alpaca_core.seeds import read_seeds, seeds_hash
 from alpaca_core.selection import Selection, asks
-from alpaca_core.training import check_trainer, run_training, score, train_job, training_summary
+from alpaca_core.training import Models, check_trainer, run_training, train_job, training_summary
 
 
 class Watcher(Protocol):
@@ -63,6 +67,7 @@ class Outcome:
     before: Scores | None = None
     after: Scores | None = None
     baselines: dict[str, Scores] = field(default_factory=dict)
+    acceptance: Acceptance | None = None
 
 
 def default_folder(config: Config) -> Path:
@@ -142,8 +147,10 @@ def generate_stage(
     """Take over the replies of other runs, generate what is missing, and write the dataset into the run folder.
 
     With ``heldout`` some rows are set aside for evaluation. Whatever ends the generation early, the rows so far are
-    written and the summary says so; then the error goes on to the caller.
+    written and the summary says so; then the error goes on to the caller. Marks made by hand are applied to the rows as
+    they are written; a damaged file of them is refused before anything is sent.
     """
+    read_marks(folder.path / EDITS)
     store, judging = folder.store, folder.judging(make=asks(config))
     heldout = heldout or (folder.path / HELDOUT).exists()  # what was set aside once stays so
     if not store.sources():
@@ -180,7 +187,7 @@ def generate_stage(
         if store.totals().attempts > before.attempts:  # judging stored replies again is not generating
             seconds += time.monotonic() - started - selection.seconds
             store.set("seconds", str(seconds))
-        outcome = _write_dataset(config, folder, status, seconds, heldout, selection)
+        outcome = _write_dataset(config, folder, status, seconds, heldout, selection, watch)
         if not selection.complete:
             names = ", ".join(name for name, _ in parts.chain.selectors)
             watch.note(f"The rows are written as they are: {names} judges them when all is there.")
@@ -207,23 +214,42 @@ async def _generate(plan: GenerationPlan, selection: Selection, identity: str, w
 
 
 def _write_dataset(
-    config: Config, folder: RunFolder, status: str, seconds: float, heldout: bool, selection: Selection
+    config: Config,
+    folder: RunFolder,
+    status: str,
+    seconds: float,
+    heldout: bool,
+    selection: Selection,
+    watch: Watcher,
 ) -> Outcome:
-    """alpaca_data.json, heldout.json, rejected.jsonl and the summary so far, all from the journal."""
+    """alpaca_data.json, heldout.json, rejected.jsonl and the summary so far, all from the journal and the marks.
+
+    Which rows are held out is drawn before the marks are applied, so that a mark moves no other row; what is taken in
+    by hand is trained on.
+    """
     totals = folder.store.totals()
-    kept, rejected = folder.store.counts()
-    rows = list(folder.store.kept())
-    train, held_out = split(rows, config.evaluation.heldout, config.seed) if heldout else (rows, [])
-    data = folder.path / DATA
-    before = data.read_bytes() if data.exists() else b""
+    judged = run_rows(folder.store.rows)
+    laid = lay_over(judged, read_marks(folder.path / EDITS))
+    rows, rejected = laid.kept, laid.counts
+    drawn = [row.example for row in judged if row.kept]
+    unseen = {row.id for row in split(drawn, config.evaluation.heldout, config.seed)[1]} if heldout else set()
+    train = [row for row in rows if row.id not in unseen]
+    held_out = [row for row in rows if row.id in unseen]
+    for line in laid.told(folder.path / EDITS):
+        watch.note(line)
+    made = {"training": [folder.path / DATA], "evaluation": [folder.path / DATA, folder.path / HELDOUT]}
+    before = {stage: _bytes(files) for stage, files in made.items()}
     old = read_summary(folder.path)
-    stages = {stage: old.pop(stage) for stage in ("training", "evaluation") if stage in old}
+    stages = {stage: old.pop(stage) for stage in ("training", "evaluation", "acceptance") if stage in old}
     if stages:  # what was made of other rows is void, also if this process ends between the two files
         write_summary(folder.path, old)
-    write_rows(data, train)
+    write_rows(folder.path / DATA, train)
     if heldout:
         write_rows(folder.path / HELDOUT, held_out, labels=True)
-    write_jsonl(folder.path / REJECTED, folder.store.rejected())
+    write_jsonl(folder.path / REJECTED, (row.rejection for row in laid.rejected))
+    if laid.marks or folder.store.get("edits"):  # what `trace` tells of these files
+        by_hand = {"dropped": list(laid.dropped), "taken_in": list(laid.taken_in), "edited": dict(laid.edited)}
+        folder.store.set("edits", json.dumps(by_hand))
     summary: dict[str, Any] = {
         "status": status,
         "teacher": config.teacher.name,
@@ -233,8 +259,8 @@ def _write_dataset(
             "attempts": totals.attempts,
             "replies": totals.replies,
             "failed": totals.failed,
-            "candidates": kept + sum(rejected.values()),
-            "kept": kept,
+            "candidates": len(judged),
+            "kept": len(rows),
             "rejected": rejected,
             "prompt_tokens": totals.prompt_tokens,
             "completion_tokens": totals.completion_tokens,
@@ -245,12 +271,17 @@ def _write_dataset(
             **account(folder.store.rows),
             **({"learnt": json.loads(learnt)} if (learnt := folder.store.get("learnt")) else {}),
             **({"sources": sources} if (sources := described(folder.store)) else {}),
+            **({"edits": laid.summary()} if laid.marks else {}),
         },
         **({"selection": selection.summary()} if selection.chain.selectors or selection.journal else {}),
-        **(stages if data.read_bytes() == before else {}),
+        **{stage: said for stage, said in stages.items() if _bytes(made[stage]) == before[stage]},
     }
     write_summary(folder.path, summary)
     return Outcome(summary, train, held_out)
+
+
+def _bytes(files: Sequence[Path]) -> list[bytes]:
+    return [file.read_bytes() if file.exists() else b"" for file in files]
 
 
 def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *, fresh: bool = False) -> Outcome:
@@ -273,7 +304,13 @@ def run_pipeline(config: Config, host: PluginHost, out: Path, watch: Watcher, *,
             result = train_stage(config, folder, outcome, watch)
             summary["training"] = training_summary(result)
             watch.stage("evaluate")
-            evaluate_stage(config, host, folder, result, outcome, watch)
+            if outcome.held_out:
+                models = Models(config, host, result, outcome.held_out)
+                evaluate_stage(config, folder, models, outcome)
+                watch.stage("accept")
+                accept_stage(config, folder, models, outcome)
+            else:
+                watch.note("No rows were held out: nothing to evaluate.")
             summary["status"] = "done"
         except BaseException as exc:
             summary["status"] = _status(exc)
@@ -306,24 +343,21 @@ def train_stage(config: Config, folder: RunFolder, outcome: Outcome, watch: Watc
     return result
 
 
-def evaluate_stage(
-    config: Config, host: PluginHost, folder: RunFolder, result: TrainResult, outcome: Outcome, watch: Watcher
-) -> None:
+def evaluate_stage(config: Config, folder: RunFolder, models: Models, outcome: Outcome) -> None:
     """Score the student before and after training on the held-out rows, beside two baselines that need no model.
 
     Scores of the same model on the same rows are taken from the journal.
     """
     train, held_out = outcome.train, outcome.held_out
-    if not held_out:
-        watch.note("No rows were held out: nothing to evaluate.")
-        return
     key = f"evaluation of {folder.store.get('training')}, {config.evaluation}"
+    if any(json.loads(folder.store.get("edits") or "{}").values()):  # held-out rows may not be as they were drawn
+        key += f", {hashlib.sha256(repr(held_out).encode()).hexdigest()}"
     stored = json.loads(folder.store.get(key) or "{}")
     if not stored:
         started = time.monotonic()
         scores = {
-            "before": score(config, host, result.base, held_out),
-            "after": score(config, host, str(result.model), held_out),
+            "before": evaluate(models.before, held_out, config.evaluation.max_new_tokens),
+            "after": models.measured.scores,
             "most_frequent": most_frequent(train, held_out),
             "nearest": nearest(train, held_out),
         }
@@ -340,3 +374,27 @@ def evaluate_stage(
         "baselines": baselines,
         "seconds": stored["seconds"],
     }
+
+
+def accept_stage(config: Config, folder: RunFolder, models: Models, outcome: Outcome) -> None:
+    """Accept the student, or refuse it, with what it said to the held-out rows. From the journal, as its scores are."""
+    assert config.chat_template is not None
+    key = f"acceptance of {folder.store.get('training')}, {config.evaluation}"
+    stored = json.loads(folder.store.get(key) or "{}")
+    if not stored:
+        started = time.monotonic()
+        adapter = (models.result.lora or {}).get("adapter")
+        found = accept(
+            models.after,
+            outcome.held_out,
+            lambda: models.measured,
+            lambda jinja: models.before.losses(outcome.held_out, jinja),  # type: ignore[attr-defined]
+            template=config.chat_template.build(),
+            exported=[str(adapter)] if adapter and Path(adapter) != models.result.model else [],
+            outputs=[row.output for row in outcome.train],
+            floor=outcome.baselines["most_frequent"],
+        )
+        stored = {**found.as_dict(), "seconds": round(time.monotonic() - started, 2)}
+        folder.store.set(key, json.dumps(stored))
+    outcome.summary["acceptance"] = stored
+    outcome.acceptance = Acceptance.from_dict(stored)

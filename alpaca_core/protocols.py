@@ -17,8 +17,10 @@ from alpaca_core.records import (
     Completion,
     Example,
     Pair,
+    Piece,
     Plan,
     Preference,
+    Question,
     Request,
     Seed,
     TrainEvent,
@@ -74,12 +76,39 @@ class LocalTeacher(Protocol):
 
     * ``doing: str``: what the model is at, for the progress line of a batch that takes minutes.
     * ``notes: list[str]``: remarks for people that came up since ``prepare``. The core takes them out as it tells them.
+    * ``losses(examples, jinja="") -> list[RowLoss]``: the loss on each example's output, as a training counts it: the
+      prompt is read, the output and the end of text are scored. With ``jinja`` the model reads that chat template.
+
+    What a model can be accepted with (``alpacakit accept``), all of it or nothing:
+
+    * ``jinja: str``: the chat template that it reads; empty where it has none.
+    * ``template_lines() -> list[str]``: the fixed lines that this template writes, and the tokenizer's control tokens:
+      what an answer must not hold.
+    * ``examine(examples, template, exported) -> list[Check]``: whether the files load, the chat template does what the
+      training did (``template``, a ChatTemplate or None), and the model stays itself when it is saved and loaded, and
+      in the folders ``exported``. A check that fails is a Check, not an error. ``examples`` are what it is tried with.
     """
 
     batch_size: int
 
     def complete_many(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion for each request, in their order."""
+        ...
+
+
+@runtime_checkable
+class Talker(Protocol):
+    """A local model that people talk to: what a ``LocalTeacher`` offers besides, so that ``chat`` and ``serve`` can use
+    it. Optional."""
+
+    remembers: bool  # whether the model reads what was said before
+
+    def talk(self, question: Question, heard: Callable[[Piece], None]) -> Callable[[], None]:
+        """Begin to answer ``question``, side by side with others that are being answered, and return at once.
+
+        ``heard`` is told each piece as it is written, in a thread of the model's: it must return at once, and not
+        raise. What is returned gives the answer up when called, from any thread; a piece or two may still come.
+        """
         ...
 
 

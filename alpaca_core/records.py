@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from alpaca_core.errors import TeacherError
+    from alpaca_core.errors import AlpacaError, TeacherError
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,36 @@ class Completion:
     id: str = ""
     limits: Limits | None = None
     labels: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person or a client asks a local model in a conversation: ``messages``, or ``text`` to go on from where it
+    is not None.
+
+    A message has ``role`` (``system``, ``user``, ``assistant``), ``content`` and, a user's, maybe ``input``, the Alpaca
+    input field. ``max_tokens``, ``temperature`` and ``top_p`` are the model's own where they are None. The same
+    question with the same ``seed`` gets the same answer; with none, another one each time.
+    """
+
+    messages: tuple[Mapping[str, str], ...] = ()
+    text: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some more text of an answer, in whole characters. The last piece has ``finish`` and ``usage``, or ``error``,
+    which is why there is no more."""
+
+    text: str = ""
+    finish: Finish | None = None
+    usage: Usage | None = None
+    error: AlpacaError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +224,32 @@ class Reject:
 
 
 Verdict = Keep | Repair | Flag | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class RowLoss:
+    """What a model makes of a right answer: ``nats``, the negative log likelihoods of its ``tokens`` added up, the end
+    of text among them. ``cut``: the row is longer than the model can read, and what is beyond counts for nothing."""
+
+    nats: float
+    tokens: int
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at in a finished model. ``passed`` is None where it could not be looked at, or is told
+    for information. ``value`` is what was measured and ``limit`` what it must come to, where these are numbers;
+    ``said`` tells of both in a sentence, ``advice`` what to do about a failure. ``broken``: a failure means that the
+    files are not usable as they are, whatever the model has learnt."""
+
+    name: str
+    passed: bool | None
+    said: str
+    value: float | None = None
+    limit: float | None = None
+    advice: str = ""
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 run.toml          the resolved configuration, and the versions it ran with
 run.db            the journal (alpaca_core.store)
 judging.db        the journal of what dataset filters asked, where there is one
+edits.jsonl       the marks that people made on rows, where there are any (alpaca_core.marks)
 alpaca_data.json  the training rows           heldout.json   rows set aside for evaluation
 rejected.jsonl    the rejected candidates     summary.json   counts, cost, times, scores
 model/            the trained student
@@ -11,7 +12,6 @@ model/            the trained student
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -23,6 +23,7 @@ from alpaca_core.config import Config, to_toml
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import ConfigError
 from alpaca_core.locks import take_lock
+from alpaca_core.marks import EDITS, start_over
 from alpaca_core.settings import default_of, shown
 from alpaca_core.store import Store
 
@@ -55,12 +56,17 @@ class RunFolder:
     def open(cls, path: Path, config: Config, identity: Mapping[str, Any], *, fresh: bool = False) -> RunFolder:
         """Open ``path`` for the run that ``identity`` names: a new folder, or one to go on with.
 
-        ``fresh`` starts over; what was there is moved aside to ``PATH.1``, ``PATH.2``, … Raises ConfigError when the
-        folder holds another run or no run at all, AlpacaError when another process is working in it.
+        ``fresh`` starts over; what was there is moved aside to ``PATH.1``, ``PATH.2``, …, and marks on rows are taken
+        along. Raises ConfigError when the folder holds another run or no run at all, AlpacaError when another process
+        is working in it.
         """
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{path} is not a folder.", hint="Choose another one with --out DIR")
-        if path.exists() and not (path / JOURNAL).exists() and any(entry.name != LOCK for entry in path.iterdir()):
+        if (
+            path.exists()
+            and not (path / JOURNAL).exists()
+            and any(entry.name not in (LOCK, EDITS) for entry in path.iterdir())
+        ):
             raise ConfigError(f"{path} is not empty and holds no run.", hint="Choose another folder with --out DIR")
         lock = _take_lock(path, fresh)
         store = Store(path / JOURNAL)
@@ -180,7 +186,7 @@ def _take_lock(path: Path, fresh: bool) -> IO[str]:
     number = 1
     while (aside := path.with_name(f"{path.name}.{number}")).exists():
         number += 1
-    os.rename(path, aside)
+    start_over(path, aside)
     lock.close()
     return _take_lock(path, fresh=False)
 

@@ -122,8 +122,12 @@ def _of_run(folder: Path, journal: sqlite3.Connection, name: str, known: list[Lo
     heldout = folder / HELDOUT
     aside = [row["id"] for row in json.loads(heldout.read_text(encoding="utf-8"))] if heldout.exists() else []
     unseen = set(aside)
-    kept = journal.execute("SELECT id FROM candidates WHERE kept = 1 ORDER BY k, place")
-    rows = [id for (id,) in kept if id not in unseen]  # the ids of alpaca_data.json, in its order
+    stored = journal.execute("SELECT value FROM meta WHERE key = 'edits'").fetchone()
+    by_hand = json.loads(stored[0]) if stored else {"dropped": [], "taken_in": [], "edited": {}}
+    unused, taken_in = unseen | set(by_hand["dropped"]), set(by_hand["taken_in"])
+    judged = journal.execute("SELECT id, kept FROM candidates ORDER BY k, place")
+    # The ids of alpaca_data.json, in its order.
+    rows = [id for id, kept in judged if id in taken_in or (kept and id not in unused)]
     if name.isdecimal() and int(name) < len(rows):
         name = rows[int(name)]
     found = journal.execute(f"{_CANDIDATE} WHERE id = ?", (name,)).fetchone()
@@ -142,8 +146,17 @@ def _of_run(folder: Path, journal: sqlite3.Connection, name: str, known: list[Lo
         "input": given,
         "output": output,
         "label": label,
+        **by_hand["edited"].get(id, {}),
         "origin": _origin(folder, journal, k, place),
-        "verdicts": [*json.loads(flags or "[]"), *([f"{filter}: {reason}"] if fate == 0 else [])],
+        "verdicts": [
+            *json.loads(flags or "[]"),
+            *([f"{filter}: {reason}"] if fate == 0 else []),
+            *(
+                f"edits: {done.replace('_', ' ')} by hand"
+                for done in ("dropped", "taken_in", "edited")
+                if id in by_hand[done]
+            ),
+        ],
         "losses": _epochs([loss for loss in known if loss.id == id]),
     }
 

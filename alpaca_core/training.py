@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from alpaca_core.config import Config
 from alpaca_core.errors import ConfigError
-from alpaca_core.evaluate import Scores, evaluate
+from alpaca_core.evaluate import Measured, Scores, evaluate, measure
 from alpaca_core.plugins import PluginHost
 from alpaca_core.protocols import LocalTeacher
 from alpaca_core.records import Example, TrainEstimate, TrainEvent, TrainJob, TrainResult
@@ -103,3 +104,24 @@ def score(config: Config, host: PluginHost, model: str, examples: Sequence[Examp
     settings = config.evaluation
     opened = open_model(host, model, batch_size=settings.batch_size)
     return evaluate(opened, examples, max_new_tokens=settings.max_new_tokens)
+
+
+class Models:
+    """The student before and after training, and what the latter says to the ``held_out`` rows, which it is asked once.
+
+    Every ``before`` is a model opened anew, so that two are not in memory at a time."""
+
+    def __init__(self, config: Config, host: PluginHost, result: TrainResult, held_out: Sequence[Example]) -> None:
+        self.result, self.settings, self.held_out, self._host = result, config.evaluation, held_out, host
+
+    @property
+    def before(self) -> LocalTeacher:
+        return open_model(self._host, self.result.base, batch_size=self.settings.batch_size)
+
+    @cached_property
+    def after(self) -> LocalTeacher:
+        return open_model(self._host, str(self.result.model), batch_size=self.settings.batch_size)
+
+    @cached_property
+    def measured(self) -> Measured:
+        return measure(self.after, self.held_out, self.settings.max_new_tokens)

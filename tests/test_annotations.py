@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from verdicts import annotation, records, written
 
-from alpaca_core.annotations import Annotation, read_annotations, write_annotations
-from alpaca_core.annotators import Annotator, messages, read_annotators, write_annotator
 from alpaca_core.errors import ConfigError
-from alpaca_core.leaderboard import Entry, entry, extend_leaderboard, read_leaderboard, write_leaderboard
-from alpaca_core.lengthcontrol import LengthControlled
-from alpaca_core.outputs import ModelOutput, paired, read_outputs, write_outputs
-from alpaca_core.winrate import win_rate
+from alpaca_core.versus.annotations import Annotation, read_annotations, write_annotations
+from alpaca_core.versus.annotators import Annotator, messages, read_annotators, write_annotator
+from alpaca_core.versus.leaderboard import Entry, entry, extend_leaderboard, read_leaderboard, write_leaderboard
+from alpaca_core.versus.lengthcontrol import LengthControlled
+from alpaca_core.versus.outputs import ModelOutput, paired, read_outputs, write_outputs
+from alpaca_core.versus.winrate import win_rate
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 numbers = st.none() | st.floats(0, 10)

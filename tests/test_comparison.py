@@ -17,13 +17,13 @@ from provider_tasks import PLEASING
 from running import ALPACAKIT, environment
 
 from alpaca_core import Example
-from alpaca_core.annotations import read_annotations
 from alpaca_core.cli.main import main
 from alpaca_core.config import load_config
-from alpaca_core.contenders import contender
-from alpaca_core.leaderboard import read_leaderboard
 from alpaca_core.plugins import PluginHost
 from alpaca_core.store import Store
+from alpaca_core.versus.annotations import read_annotations
+from alpaca_core.versus.contenders import contender
+from alpaca_core.versus.leaderboard import read_leaderboard
 
 N = 30
 PRICE = ("--set", "teacher.price_input=1.0", "--set", "teacher.price_output=10.0")

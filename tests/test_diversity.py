@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_core.diversity import Diversity, analyse, beginning, script_of
-from alpaca_core.imperatives import Reading, read
-from alpaca_core.lexicon import DETERMINERS, FOREIGN, SHARED, VERBS
-from alpaca_core.nouns import singular
+from alpaca_core.diversity.counts import Diversity, analyse, beginning, script_of
+from alpaca_core.diversity.imperatives import Reading, read
+from alpaca_core.diversity.lexicon import DETERMINERS, FOREIGN, SHARED, VERBS
+from alpaca_core.diversity.nouns import singular
 
 PAIRS = {
     # what may stand before the verb

@@ -1,13 +1,15 @@
-"""Exact match: what counts as right, by family, and what two baselines without a model reach."""
+"""What counts as right, loss, lengths and intervals, by family, and what two baselines without a model reach."""
 
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
-from alpaca_core import Completion, Example
-from alpaca_core.evaluate import evaluate, most_frequent, nearest
+from alpaca_core import Completion, Example, RowLoss, Usage
+from alpaca_core.bootstrap import interval
+from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
 
 
 class Answers:
@@ -83,9 +85,65 @@ def test_samples_are_the_first_rows_with_their_answers():
 
 def test_scores_go_into_json_and_nothing_to_score_is_no_error():
     scores = evaluate(Answers(), [])
-    assert json.loads(json.dumps(scores.as_dict())) == {
+    stored = json.loads(json.dumps(scores.as_dict()))
+    assert {name: value for name, value in stored.items() if value is not None} == {
         "n": 0, "exact_match": 0.0, "rouge_l": 0.0, "by_family": {}, "stop_rate": 0.0, "samples": []
     }  # fmt: skip
+    assert Scores.from_dict(stored) == scores
+    scores = evaluate(Answers(a="one", b="two"), ROWS[:2])
+    assert Scores.from_dict(json.loads(json.dumps(scores.as_dict()))) == scores
+
+
+def test_scores_that_were_stored_before_there_was_a_loss_still_load():
+    old = {"n": 1, "exact_match": 1.0, "rouge_l": 1.0, "by_family": {}, "stop_rate": 1.0, "samples": []}
+    scores = Scores.from_dict(old)
+    assert (scores.exact_match, scores.loss, scores.rouge_l_interval, scores.answer_tokens) == (1.0, None, None, None)
+
+
+class Scored(Answers):
+    """A model that tells its losses too: a nat for each token of the output."""
+
+    def losses(self, examples, jinja=""):
+        return [RowLoss(float(len(row.output)) * (2 if row.label else 1), len(row.output)) for row in examples]
+
+
+def test_the_loss_is_the_mean_over_tokens_and_not_over_rows():
+    """One token of 2 nats and nine of 1 nat each."""
+    scores = evaluate(Scored(a="", b=""), [row("a", "x", "kind"), row("b", "y" * 9)])
+    assert scores.loss == pytest.approx(1.1) and scores.perplexity == pytest.approx(math.exp(1.1))
+    assert (scores.output_tokens, scores.output_characters, scores.cut) == (5, 5, 0)
+
+
+def test_a_model_that_tells_no_losses_has_none_and_neither_have_baselines():
+    for scores in (evaluate(Answers(a="one"), ROWS[:1]), most_frequent(ROWS, ROWS), nearest(ROWS, ROWS)):
+        assert (scores.loss, scores.perplexity, scores.cut, scores.output_tokens) == (None, None, None, None)
+        assert scores.answer_tokens is None and scores.answer_characters > 0
+
+
+def test_lengths_are_means_over_the_answers_beside_the_outputs_own():
+    answers = {"a": Completion("one two", usage=Usage(9, 3)), "b": Completion("x", usage=Usage(9, 2))}
+    scores = evaluate(Answers(**answers), ROWS[:2])
+    assert (scores.answer_tokens, scores.answer_characters, scores.output_characters) == (2.5, 4, 3)
+
+
+def test_intervals_hold_the_score_and_are_the_same_every_time():
+    rows = [row(str(n), "yes") for n in range(50)]
+    model = Answers(**{str(n): "yes" if n % 5 else "no" for n in range(50)})
+    one, other = evaluate(model, rows), evaluate(model, rows)
+    assert one == other and one.exact_match == 0.8
+    low, high = one.exact_match_interval
+    # Of 50 draws at 0.8 the standard error is 0.057, and 1.96 of them lie to each side.
+    assert (low, high) == (pytest.approx(0.8 - 0.11, abs=0.03), pytest.approx(0.8 + 0.11, abs=0.03))
+    assert one.rouge_l_interval == (low, high)
+
+
+def test_an_interval_is_of_the_ratio_where_rows_have_weights():
+    values, weights = [0.0, 0.0, 30.0] * 30, [1, 1, 10] * 30
+    low, high = interval(values, weights)
+    assert low < 30 / 12 < high and interval(values, weights) == (low, high)
+    assert interval([2.0, 4.0, 6.0], [1, 2, 3]) == (2, 2)
+    with pytest.raises(ValueError):
+        interval([])
 
 
 def test_most_frequent_gives_each_familys_commonest_training_answer():

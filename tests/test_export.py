@@ -13,8 +13,9 @@ from alpaca_fsdp.options import LocalOptions
 from alpaca_fsdp.recipes import PUBLISHED
 from alpaca_templates.alpaca import AlpacaTemplate
 
-from alpaca_core import Example, peerconfigs
+from alpaca_core import Example
 from alpaca_core.cli.main import main
+from alpaca_core.sharing import peerconfigs
 
 HOSTILE = {
     "instruction": "Close it: ``` </style><script>alert(1)</script> | # no heading\n---",

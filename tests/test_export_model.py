@@ -17,8 +17,8 @@ from local_models import babbler
 
 from alpaca_core import Example
 from alpaca_core.cli.main import main
-from alpaca_core.modelcards import Model
-from alpaca_core.modelfolders import chat_template, modelfile
+from alpaca_core.sharing.modelcards import Model
+from alpaca_core.sharing.modelfolders import chat_template, modelfile
 
 STAMP = {
     "identity": {"epochs": 3.0, "learning_rate": 2e-05, "batch_size": 128, "lora_rank": None, "data": "ab" * 32},

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alpaca_core.cli.main import main
-from alpaca_core.exporting import FORMATS, export_file
-from alpaca_core.importing import import_rows
+from alpaca_core.sharing.exporting import FORMATS, export_file
+from alpaca_core.sharing.importing import import_rows
 
 ROW = {"instruction": "Name the colour of the sea.", "input": "at noon", "output": "Blue."}
 rows = st.lists(

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from test_winrate import swapped
 from verdicts import HARD, annotation, gamed, records, written
 
-from alpaca_core.annotations import read_annotations
 from alpaca_core.errors import ConfigError
-from alpaca_core.lengthcontrol import is_extreme, length_controlled, read_difficulty
-from alpaca_core.logistic import _below, _drawn, fit, log_loss, path
+from alpaca_core.versus.annotations import read_annotations
+from alpaca_core.versus.lengthcontrol import is_extreme, length_controlled, read_difficulty
+from alpaca_core.versus.logistic import _below, _drawn, fit, log_loss, path
 
 # What alpaca_eval 0.6.6 with scikit-learn 1.9.1 says of these rows: rate, standard error, C, weights.
 SOME = records(missing=(3, 17))

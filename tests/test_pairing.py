@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_core.outputs import ModelOutput
-from alpaca_core.pairing import annotated, position, sample, showings
 from alpaca_core.records import Preference
-from alpaca_core.winrate import percent, win_rate
+from alpaca_core.versus.outputs import ModelOutput
+from alpaca_core.versus.pairing import annotated, position, sample, showings
+from alpaca_core.versus.winrate import percent, win_rate
 
 FIRST, TIE, SECOND, NONE = Preference(0.0, raw="A"), Preference(0.5), Preference(1.0), Preference(None, "hm")
 

@@ -125,6 +125,34 @@ def test_chat_and_evaluate_take_the_run_folder(practice, tmp_path):
     assert scores["exact_match"] == pytest.approx(summary["evaluation"]["after"]["exact_match"], abs=0.02)
 
 
+def test_a_model_that_has_learnt_too_little_is_not_accepted_and_the_run_has_done_its_work(practice):
+    out, done = practice
+    found = json.loads((out / "summary.json").read_text())["acceptance"]
+    refused = [check["name"] for check in found["checks"] if check["passed"] is False]
+    assert not found["accepted"] and "stops" in refused and not found["broken"]
+    assert {"loads", "template", "reload", "base"} <= {check["name"] for check in found["checks"] if check["passed"]}
+    assert f"NOT ACCEPTED: {', '.join(refused)} failed" in done.stdout
+    assert ", accept 0:" in done.stdout
+
+
+def test_a_run_whose_model_is_not_usable_ends_with_1(practice, tmp_path, capsys):
+    """The verdict is read from the journal: here one of a model whose file was cut short."""
+    import shutil
+
+    from alpaca_core.cli.main import main
+    from alpaca_core.store import Store
+
+    out = shutil.copytree(practice[0], tmp_path / "run")
+    store = Store(out / "run.db")
+    (key,) = [key for (key,) in store.rows("SELECT key FROM meta") if key.startswith("acceptance of")]
+    check = {"name": "loads", "passed": False, "said": "it has 5 bytes", "broken": True, "advice": "Get it again."}
+    store.set(key, json.dumps({"accepted": False, "broken": True, "checks": [check], "seconds": 1.0}))
+    store.close()
+    assert main(["run", "--out", str(out), *SMALL]) == 1
+    said = capsys.readouterr().out
+    assert "loads  FAILED  it has 5 bytes" in said and "NOT ACCEPTED: loads failed, of 1 checks." in said
+
+
 def test_the_same_command_again_does_nothing_and_shows_the_same(practice):
     out, first = practice
     weights = (out / "model" / "model.safetensors").stat().st_mtime_ns

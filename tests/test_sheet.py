@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from browsers import PHONE, browser, console, needs_browser, requests
 
-from alpaca_core.annotations import read_annotations
 from alpaca_core.cli.main import main
 from alpaca_core.errors import ConfigError
-from alpaca_core.leaderboard import read_leaderboard
-from alpaca_core.outputs import ModelOutput, paired, write_outputs
-from alpaca_core.sheet import read_key, read_marks, sheet_of, write_sheet
+from alpaca_core.versus.annotations import read_annotations
+from alpaca_core.versus.leaderboard import read_leaderboard
+from alpaca_core.versus.outputs import ModelOutput, paired, write_outputs
+from alpaca_core.versus.sheet import read_key, read_marks, sheet_of, write_sheet
 
 HOSTILE = "</script><script>document.title = 'won'</script><img src=x onerror=\"document.title='won'\"> &amp; \u202egnp"
 BASE = [ModelOutput(f"Task {n}", f"base says {n}", "base model", "part") for n in range(6)]

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_core.diversity import Diversity, analyse
+from alpaca_core.diversity.counts import Diversity, analyse
+from alpaca_core.diversity.sunburst import sunburst
 from alpaca_core.errors import AlpacaError, MissingError
-from alpaca_core.png import png
-from alpaca_core.sunburst import sunburst
+from alpaca_core.report.png import png
 
 SVG = "{http://www.w3.org/2000/svg}"
 ROWS = (
@@ -168,7 +168,9 @@ def test_what_is_no_svg_is_refused() -> None:
 def test_a_machine_without_fonts_gets_no_blank_figure(tmp_path: Path) -> None:
     fonts = tmp_path / "fonts.conf"
     fonts.write_text(f"<fontconfig><dir>{tmp_path}</dir></fontconfig>", encoding="utf-8")
-    code = "from alpaca_core.png import png; png('<svg xmlns=\"http://www.w3.org/2000/svg\"><text>A</text></svg>')"
+    code = (
+        "from alpaca_core.report.png import png; png('<svg xmlns=\"http://www.w3.org/2000/svg\"><text>A</text></svg>')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "FONTCONFIG_FILE": str(fonts)}, capture_output=True, text=True
     )

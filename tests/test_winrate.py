@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from verdicts import HARD, annotation, gamed, records, written
 
-from alpaca_core.annotations import read_annotations
 from alpaca_core.cli.main import main
-from alpaca_core.controls import NULL_MODEL, NULL_TEXT, length_bias, longer_wins, null_outputs, null_text
 from alpaca_core.errors import ConfigError
-from alpaca_core.leaderboard import read_leaderboard
-from alpaca_core.outputs import ModelOutput
-from alpaca_core.standings import entries, standings
-from alpaca_core.winrate import interval, win_rate
+from alpaca_core.versus.annotations import read_annotations
+from alpaca_core.versus.controls import NULL_MODEL, NULL_TEXT, length_bias, longer_wins, null_outputs, null_text
+from alpaca_core.versus.leaderboard import read_leaderboard
+from alpaca_core.versus.outputs import ModelOutput
+from alpaca_core.versus.standings import entries, standings
+from alpaca_core.versus.winrate import interval, win_rate
 
 preferences = st.lists(st.floats(1, 2) | st.sampled_from([1.0, 1.5, 2.0]), min_size=2, max_size=40)
 

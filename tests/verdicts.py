@@ -8,7 +8,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from alpaca_core.annotations import Annotation
+from alpaca_core.versus.annotations import Annotation
 
 
 def records(n: int = 60, missing: Container[int] = ()) -> list[dict[str, Any]]:

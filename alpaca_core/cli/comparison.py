@@ -49,13 +49,13 @@ def compared(command: Any) -> Any:
 
 def compare(ctx: click.Context, model: str, data: Path | None, folder: Path | None, as_json: bool) -> None:
     """What ``evaluate --against`` does."""
-    from alpaca_core import comparison
     from alpaca_core.cli.progress import Screen
-    from alpaca_core.contenders import contender
     from alpaca_core.dataset import read_rows
-    from alpaca_core.lengthcontrol import read_difficulty
     from alpaca_core.pipeline import make_teacher
     from alpaca_core.runs import DATA, HELDOUT
+    from alpaca_core.versus import comparison
+    from alpaca_core.versus.contenders import contender
+    from alpaca_core.versus.lengthcontrol import read_difficulty
 
     if folder is None:
         raise click.UsageError("a comparison needs a folder: --out DIR", ctx)
@@ -102,8 +102,8 @@ def _checked(config: Config) -> bool:
 def show_comparison(made: Mapping[str, Any]) -> None:
     """The win rate, how sure it is, and what speaks against it."""
     from alpaca_core.cli.progress import dollars
-    from alpaca_core.controls import LengthBias, length_text, null_text
-    from alpaca_core.lengthcontrol import is_extreme
+    from alpaca_core.versus.controls import LengthBias, length_text, null_text
+    from alpaca_core.versus.lengthcontrol import is_extreme
 
     out(f"{made['model']} against {made['baseline']}, judged by {made['judge']}")
     out(f"win rate  {made['win_rate']:.1f} %  ({made['low']:.1f} to {made['high']:.1f} at 95 %, bootstrap)")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from alpaca_core.acceptance import Acceptance
 from alpaca_core.cli.console import out, table
 from alpaca_core.cli.progress import clock, dollars
 from alpaca_core.cli.spending import show_account, show_endings, show_selection, show_sources
@@ -69,6 +70,12 @@ def show_run(outcome: Outcome, folder: Path, page: Path | None = None) -> None:
         out()
         show_scores(outcome)
         show_samples(outcome.after, outcome.before)
+    if outcome.acceptance is not None:
+        out()
+        if outcome.acceptance.accepted:
+            out(f"The model is {verdict(outcome.acceptance)}")
+        else:
+            show_acceptance(outcome.acceptance)
     out()
     show_times(summary)
     out(f"files     {folder}/  ({DATA}, heldout.json, rejected.jsonl, summary.json{', model/' if training else ''})")
@@ -102,6 +109,54 @@ def show_scores(outcome: Outcome) -> None:
     table(["kind of task", "rows", *columns, " "], rows)
     out()
     out("ROUGE-L F of the answers: " + ", ".join(f"{name} {of.rouge_l:.2f}" for name, of in columns.items()))
+    out("After training:")
+    for part in measures(outcome.after):
+        out(f"  {part}")
+
+
+def measures(scores: Scores) -> list[str]:
+    """Intervals, loss, stop rate and lengths, as far as they are known."""
+    parts = []
+    if scores.exact_match_interval:
+        low, high = scores.exact_match_interval
+        parts.append(f"exact match {scores.exact_match:.1%} (95 % interval {low:.1%} to {high:.1%})")
+    if scores.rouge_l_interval:
+        low, high = scores.rouge_l_interval
+        parts.append(f"ROUGE-L {scores.rouge_l:.3f} ({low:.3f} to {high:.3f})")
+    if scores.loss is not None:
+        cut = f", {scores.cut:,} rows cut" if scores.cut else ""
+        parts.append(f"loss {scores.loss:.4f} nats a token (perplexity {scores.perplexity:.4g}{cut})")
+    parts.append(f"{scores.stop_rate:.1%} ended by themselves")
+    for unit, ours, theirs in (
+        ("tokens", scores.answer_tokens, scores.output_tokens),
+        ("characters", scores.answer_characters, scores.output_characters),
+    ):
+        if ours is not None and theirs is not None:
+            parts.append(f"{ours:.1f} {unit} an answer (the right ones {theirs:.1f})")
+    return parts
+
+
+def show_acceptance(found: Acceptance) -> None:
+    """Every check with what was found, what to do about failures, and the verdict."""
+    width = max(len(check.name) for check in found.checks)
+    for check in found.checks:
+        mark = {True: "ok    ", False: "FAILED", None: "      "}[check.passed]
+        out(f"{check.name:<{width}}  {mark}  {check.said}")
+        if check.passed is False and check.advice:
+            out(f"{'':<{width}}          {check.advice}")
+    out()
+    out(verdict(found))
+
+
+def verdict(found: Acceptance) -> str:
+    """One line: accepted, or the names of the checks that failed; and of those that could not be made."""
+    counted = [check for check in found.checks if check.passed is not None]
+    failed = [check.name for check in counted if check.passed is False]
+    if failed:
+        return f"NOT ACCEPTED: {', '.join(failed)} failed, of {len(counted)} checks."
+    # What is told for information alone has a value, or nothing to tell of.
+    left_out = [of.name for of in found.checks if of.passed is None and of.value is None and of.name != "verbatim"]
+    return f"accepted: all of {len(counted)} checks." + (f" Not checked: {', '.join(left_out)}." if left_out else "")
 
 
 def show_samples(after: Scores, before: Scores | None = None) -> None:
@@ -123,7 +178,13 @@ def show_samples(after: Scores, before: Scores | None = None) -> None:
 def show_times(summary: Mapping[str, Any]) -> None:
     """Wall time and cost of each stage."""
     parts = []
-    stages = {"generation": "generate", "selection": "select", "training": "train", "evaluation": "evaluate"}
+    stages = {
+        "generation": "generate",
+        "selection": "select",
+        "training": "train",
+        "evaluation": "evaluate",
+        "acceptance": "accept",
+    }
     for stage, name in stages.items():
         if "seconds" in summary.get(stage, {}):
             parts.append(f"{name} {clock(summary[stage]['seconds'])}")

@@ -28,7 +28,8 @@ from alpaca_core.errors import ConfigError
 @json_option
 @click.pass_context
 def evaluate(ctx: click.Context, path: str, data: Path | None, file: Path | None, as_json: bool, **_: Any) -> None:
-    """Score MODEL, a folder or hub id, on DATA: exact match with the outputs, in all and by kind of task.
+    """Score MODEL, a folder or hub id, on DATA: exact match with the outputs, in all and by kind of task, ROUGE-L, loss
+    and perplexity, how many answers end by themselves, how long they are.
 
     DATA is whatever `alpacakit filter` reads; of a run folder, the rows that were set aside. With --against the answers
     of MODEL are compared with another one's, by a judge; either may be a file of answers (model_outputs.json), or the
@@ -40,7 +41,7 @@ def evaluate(ctx: click.Context, path: str, data: Path | None, file: Path | None
     """
     import json
 
-    from alpaca_core.cli.ending import show_samples
+    from alpaca_core.cli.ending import measures, show_samples
     from alpaca_core.dataset import read_rows, write_text
     from alpaca_core.runs import DATA, HELDOUT
     from alpaca_core.training import model_path, score
@@ -67,5 +68,6 @@ def evaluate(ctx: click.Context, path: str, data: Path | None, file: Path | None
     lines = [[name, str(family["n"]), f"{family['exact_match']:.0%}"] for name, family in families]
     table(["kind of task", "rows", "exact match"], [*lines, ["all", str(scores.n), f"{scores.exact_match:.0%}"]])
     out()
-    out(f"ROUGE-L F of the answers: {scores.rouge_l:.2f}; ended by themselves: {scores.stop_rate:.0%}")
+    for part in measures(scores):
+        out(part)
     show_samples(scores)

@@ -82,8 +82,8 @@ def export(
     alpacakit export runs/practice --config trl --out practice-trl
     alpacakit export runs/practice --model --out practice-model --gguf --llama-cpp llama.cpp
     """
-    from alpaca_core.exporting import refuse_existing, written
-    from alpaca_core.modelfolders import find_converter
+    from alpaca_core.sharing.exporting import refuse_existing, written
+    from alpaca_core.sharing.modelfolders import find_converter
 
     kind = _kind(source, target, form, tool, as_model or gguf or llama_cpp is not None)
     _check(ctx, kind)
@@ -100,7 +100,7 @@ def export(
         files = written(place) if place.is_dir() else {place.name: place.stat().st_size}
         address = ""
         if name and not dry_run:
-            from alpaca_core.hub import push
+            from alpaca_core.sharing.hub import push
 
             address = push(place, name, "model" if kind == "model" else "dataset", private=private)
     told |= {"out": None if dry_run or target is None else str(target), "files": files}
@@ -111,8 +111,8 @@ def export(
 
 def _kind(source: Path, target: Path | None, form: str | None, tool: str | None, as_model: bool) -> str:
     """What is to be written: ``config``, ``model``, ``file`` or ``folder``."""
-    from alpaca_core.exporting import is_file_name
     from alpaca_core.runs import DATA
+    from alpaca_core.sharing.exporting import is_file_name
 
     if tool is not None:
         return "config"
@@ -144,19 +144,19 @@ def _check(ctx: click.Context, kind: str) -> None:
 def _write(host: PluginHost, kind: str, wish: _Wish, form: str, tool: str, student: str) -> dict[str, Any]:
     """Do it; returns what there is to tell, for JSON."""
     if kind == "file":
-        from alpaca_core.exporting import export_file, format_of
+        from alpaca_core.sharing.exporting import export_file, format_of
 
         chosen = form or format_of(wish.target)
         return {"kind": kind, "format": chosen, "rows": export_file(wish.source, wish.target, chosen)}
     if kind == "folder":
-        from alpaca_core.datacards import export_folder
+        from alpaca_core.sharing.datacards import export_folder
 
         folder = export_folder(
             wish.source, wish.target, teachers=host.specs("teacher"), licence=wish.licence, name=wish.name
         )
         return {"kind": "dataset", "rows": dict(folder.splits), "columns": list(folder.columns)}
     if kind == "config":
-        from alpaca_core.peerconfigs import export_config
+        from alpaca_core.sharing.peerconfigs import export_config
 
         run = _run_config(wish.source)
         template = _template(host.find("chat-template", run.get("chat_template", {}).get("name", "alpaca")))
@@ -165,7 +165,7 @@ def _write(host: PluginHost, kind: str, wish: _Wish, form: str, tool: str, stude
         here = Path(chosen).expanduser()
         chosen = str(here.resolve()) if chosen and here.exists() else chosen  # the tool runs in another folder
         return {"kind": kind, "tool": tool, "run": export_config(wish.source, wish.target, tool, chosen, template)}
-    from alpaca_core.modelfolders import export_model
+    from alpaca_core.sharing.modelfolders import export_model
 
     done = export_model(
         wish.source,

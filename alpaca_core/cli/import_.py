@@ -43,8 +43,8 @@ def import_(
     alpacakit import sharegpt.json --out rows.json --first-turn --drop-system
     """
     from alpaca_core.errors import ConfigError
-    from alpaca_core.exporting import refuse_existing
-    from alpaca_core.importing import import_rows
+    from alpaca_core.sharing.exporting import refuse_existing
+    from alpaca_core.sharing.importing import import_rows
 
     for file in filter(None, (target, rejected)):
         if file.is_dir():

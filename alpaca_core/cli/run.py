@@ -28,7 +28,7 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would be done
 @_DRY_RUN
 @json_option
 @click.pass_context
-def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_json: bool, **_: Any) -> None:
+def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_json: bool, **_: Any) -> int:
     """The whole pipeline: generate, filter, train, evaluate.
 
     Without a teacher it is the practice run: real data, training and scores without a key, a GPU or a network. A run
@@ -47,7 +47,7 @@ def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_
     folder = folder or default_folder(config)
     if dry_run:
         _show_plan(config, folder, as_json, fresh)
-        return
+        return 0
     _greet(config)
     with Screen() as screen:
         outcome = run_pipeline(config, host, folder, screen, fresh=fresh)
@@ -56,6 +56,8 @@ def run(ctx: click.Context, folder: Path | None, fresh: bool, dry_run: bool, as_
         emit_json(read_summary(folder))
     else:
         show_run(outcome, folder, page)
+    # A model that has learnt too little is a result. One whose files are not usable is a failure of the work.
+    return 1 if outcome.acceptance is not None and outcome.acceptance.broken else 0
 
 
 @click.command()

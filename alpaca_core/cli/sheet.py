@@ -27,8 +27,8 @@ def sheet(baseline: Path, model: Path, page: Path, seed: int, as_json: bool) -> 
     alpacakit sheet davinci.json mine.json --out blind.html
     alpacakit winrate marks-*.csv --key blind.key.json
     """
-    from alpaca_core.outputs import paired, read_outputs
-    from alpaca_core.sheet import sheet_of, write_sheet
+    from alpaca_core.versus.outputs import paired, read_outputs
+    from alpaca_core.versus.sheet import sheet_of, write_sheet
 
     pairs = paired(read_outputs(baseline), read_outputs(model))
     names = [

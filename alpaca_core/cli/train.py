@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alpaca_core.cli.console import emit_json, out, shell_line
+from alpaca_core.cli.console import emit_json, out, say, shell_line
 from alpaca_core.cli.options import TRAINING, config_options, json_option, resolve
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError
 
@@ -44,7 +44,8 @@ def train(
 ) -> None:
     """Fine-tune a student on DATA: a run folder, or whatever `alpacakit filter` reads.
 
-    Training that ended early goes on from its last checkpoint when the same command is given again.
+    Marks that were made on its rows (`alpacakit view`) are applied. Training that ended early goes on from its last
+    checkpoint when the same command is given again.
 
     \b
     alpacakit train runs/openai --student huggyllama/llama-7b --trainer fsdp --out llama
@@ -53,7 +54,8 @@ def train(
     from alpaca_core.cli.progress import Screen
     from alpaca_core.datafiles import is_list
     from alpaca_core.datafolders import data_files
-    from alpaca_core.dataset import read_rows, write_rows
+    from alpaca_core.dataset import write_rows
+    from alpaca_core.overlay import training_rows
     from alpaca_core.runs import JOURNAL, read_summary, write_summary
     from alpaca_core.training import check_trainer, run_training, train_job, training_summary
 
@@ -61,7 +63,10 @@ def train(
     if config.trainer is None:
         raise ConfigError("train needs a trainer.", hint="Name one: --trainer local")
     config.trainer.spec.require()
-    rows = read_rows(data)
+    curated = training_rows(data)
+    rows = curated.rows
+    for line in curated.told:
+        say(line)
     if not rows:
         raise ConfigError(f"{data} holds no rows to train on.")
     if (folder / JOURNAL).exists():
@@ -70,7 +75,7 @@ def train(
             hint="Choose another --out, or train inside it with: alpacakit run --out " + str(folder),
         )
     file, *more = data_files(data)
-    as_list = not more and is_list(file)  # which is what trainers read
+    as_list = not more and is_list(file) and not curated.changed  # which is what trainers read
     listed = file if as_list else folder / "training_rows.json"
     job = replace(train_job(config, listed, folder, fresh=fresh), ids=[row.id for row in rows])
     if dry_run and not launcher:
@@ -116,8 +121,9 @@ def train(
 def _writing(listed: Path, data: Path) -> str:
     """A shell line that writes the rows of ``data`` where the line of the training looks for them."""
     code = (
-        "from pathlib import Path; from alpaca_core.dataset import read_rows, write_rows; "
-        f"write_rows(Path({str(listed)!r}), read_rows(Path({str(data)!r})))"
+        "from pathlib import Path; from alpaca_core.dataset import write_rows; "
+        "from alpaca_core.overlay import training_rows; "
+        f"write_rows(Path({str(listed)!r}), training_rows(Path({str(data)!r})).rows)"
     )
     return shlex.join(["mkdir", "-p", str(listed.parent)]) + " && " + shlex.join([sys.executable, "-c", code])
 

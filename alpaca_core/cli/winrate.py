@@ -13,8 +13,8 @@ from alpaca_core.cli.options import json_option
 from alpaca_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from alpaca_core.annotations import Annotation
-    from alpaca_core.standings import Standing
+    from alpaca_core.versus.annotations import Annotation
+    from alpaca_core.versus.standings import Standing
 
 _FILE = click.Path(path_type=Path)
 
@@ -46,10 +46,10 @@ def winrate(
     alpacakit winrate annotations.json --leaderboard leaderboard.csv
     alpacakit winrate marks-*.csv --key blind.key.json --out annotations.json
     """
-    from alpaca_core.annotations import write_annotations
-    from alpaca_core.leaderboard import extend_leaderboard
-    from alpaca_core.lengthcontrol import read_difficulty
-    from alpaca_core.standings import entries, standings
+    from alpaca_core.versus.annotations import write_annotations
+    from alpaca_core.versus.leaderboard import extend_leaderboard
+    from alpaca_core.versus.lengthcontrol import read_difficulty
+    from alpaca_core.versus.standings import entries, standings
 
     if file is not None and file.exists():
         raise ConfigError(f"{file} exists already.", hint="Name another file for the verdicts.")
@@ -63,8 +63,8 @@ def winrate(
 
 
 def _read(files: Sequence[Path], key: Path | None) -> list[Annotation]:
-    from alpaca_core.annotations import read_annotations
-    from alpaca_core.sheet import read_key, read_marks
+    from alpaca_core.versus.annotations import read_annotations
+    from alpaca_core.versus.sheet import read_key, read_marks
 
     if key is None:
         return [row for path in files for row in read_annotations(path)]
@@ -73,7 +73,7 @@ def _read(files: Sequence[Path], key: Path | None) -> list[Annotation]:
 
 
 def _show(found: Sequence[Standing]) -> None:
-    from alpaca_core.lengthcontrol import FULL, is_extreme
+    from alpaca_core.versus.lengthcontrol import FULL, is_extreme
 
     forms = {standing.controlled.form for standing in found if standing.controlled}
     control = "length-controlled" if forms == {FULL} else "length-controlled, minimal"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from alpaca_core.datafiles import unfinished
 from alpaca_core.errors import ConfigError, MissingError
-from alpaca_core.png import png
 from alpaca_core.report.figures import framed
 from alpaca_core.report.pictures import Picture
+from alpaca_core.report.png import png
 
 WIDTH = 1_440  # of a PNG in pixels
 

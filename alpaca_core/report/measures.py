@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alpaca_core.diversity import Diversity, analyse
+from alpaca_core.diversity.counts import Diversity, analyse
 from alpaca_core.records import Example
 from alpaca_core.report.similarity import Similarity, similarity
 from alpaca_core.tokens import unicode_tokens

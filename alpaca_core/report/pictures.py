@@ -9,10 +9,10 @@ from itertools import accumulate
 from typing import Any
 
 from alpaca_core.amounts import clock, dollars
+from alpaca_core.diversity.sunburst import sunburst
 from alpaca_core.report.facts import Facts, Step
 from alpaca_core.report.figures import HALF, NARROW, WIDE, Bar, Dots, bars, curve, dots, histogram
 from alpaca_core.report.measures import PARTS, Lengths, Measures
-from alpaca_core.sunburst import sunburst
 
 STAGES = {"generation": "generate", "selection": "select", "training": "train", "evaluation": "evaluate"}
 SERIES = {"before": "before", "most_frequent": "most frequent", "nearest": "nearest row", "after": "after"}

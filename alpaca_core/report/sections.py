@@ -9,7 +9,7 @@ from html import escape
 from random import Random
 
 from alpaca_core.amounts import clock, dollars
-from alpaca_core.diversity import Diversity
+from alpaca_core.diversity.counts import Diversity
 from alpaca_core.report.facts import Facts
 from alpaca_core.report.measures import PARTS, Measures
 from alpaca_core.report.pictures import STAGES, Picture, threshold

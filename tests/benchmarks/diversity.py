@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alpaca_core.dataset import read_rows, write_text
-from alpaca_core.diversity import analyse
-from alpaca_core.imperatives import Reading, read, words
-from alpaca_core.lexicon import ENDS, PREPOSITIONS, QUESTION
-from alpaca_core.sunburst import sunburst
+from alpaca_core.diversity.counts import analyse
+from alpaca_core.diversity.imperatives import Reading, read, words
+from alpaca_core.diversity.lexicon import ENDS, PREPOSITIONS, QUESTION
+from alpaca_core.diversity.sunburst import sunburst
 
 RUNS = 3
 

@@ -26,9 +26,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from alpaca_core.annotations import read_annotations
-from alpaca_core.lengthcontrol import length_controlled, read_difficulty
-from alpaca_core.winrate import win_rate
+from alpaca_core.versus.annotations import read_annotations
+from alpaca_core.versus.lengthcontrol import length_controlled, read_difficulty
+from alpaca_core.versus.winrate import win_rate
 
 JUDGE = "weighted_alpaca_eval_gpt4_turbo"
 LEADERBOARD = f"src/alpaca_eval/leaderboards/data_AlpacaEval_2/{JUDGE}_leaderboard.csv"

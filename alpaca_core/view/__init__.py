@@ -1,0 +1,1 @@
+"""The page on which people look through a dataset and mark its rows."""
