@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -121,6 +122,19 @@ def read_summary(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     return summary
+
+
+@contextmanager
+def understood(folder: Path, files: str = f"{SUMMARY} or {CONFIG}") -> Iterator[None]:
+    """A ConfigError, which names ``files``, for what the block stumbles over in the records of ``folder``: they do not
+    hold what was once written there."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as exc:
+        raise ConfigError(
+            f"The records of {folder} do not hold what alpacakit writes there: {type(exc).__name__}: {exc}",
+            hint=f"Was {files} changed by hand? Mend it, or put it aside. With --debug: where it shows.",
+        ) from exc
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:

@@ -106,6 +106,15 @@ def test_each_line_of_a_pipe_is_an_instruction_of_its_own(folder, capsys, monkey
     assert ask() == alone[0] + alone[1] + alone[0]
 
 
+@pytest.mark.parametrize("way", ["flag", "pipe", "pipe in UTF-8"])
+def test_bytes_that_are_no_text_are_refused(folder, capsys, monkeypatch, way):
+    prompt = ["--prompt", "caf\udce9"] if way == "flag" else []
+    errors = "strict" if way == "pipe in UTF-8" else "surrogateescape"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8", errors))
+    assert main(["chat", str(folder), *prompt]) == 2
+    assert "no UTF-8 text: see its character 4" in capsys.readouterr().err
+
+
 def test_two_models_answer_under_their_names(folder, tmp_path, capsys):
     other = local_models.babbler(tmp_path / "base")
     words = ["--prompt", "word1 word2", "--max-tokens", "9"]
@@ -149,12 +158,14 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.fd, text.encode())
 
-    def read(self, until: str) -> str:
-        """What is shown up to ``until``, which is not kept."""
+    def read(self, until: str, again: str = "") -> str:
+        """What is shown up to ``until``, which is not kept. ``again`` is typed now and then meanwhile."""
         end = time.monotonic() + 60
         while until not in self.seen:
             assert time.monotonic() < end, self.seen
-            if select.select([self.fd], [], [], 0.5)[0]:
+            if not select.select([self.fd], [], [], 0.3)[0]:
+                self.type(again)
+            else:
                 try:
                     self.seen += os.read(self.fd, 65536).decode(errors="replace").replace("\r\n", "\n")
                 except OSError:  # it has ended
@@ -188,8 +199,8 @@ def test_on_a_terminal_words_come_as_they_are_written_and_ctrl_c_stops_the_answe
     terminal.read("(stopped)\n> ")
     terminal.type("/help\n")
     assert "forget what was said" in terminal.read("never a command.\n> ")
-    terminal.type("\x03")
-    terminal.read("Ctrl-D ends.\n> ")
+    # At the prompt readline misses a Ctrl-C that comes just as the prompt is shown.
+    terminal.read("Ctrl-D ends.\n> ", again="\x03")
     terminal.type("/nonsense\n")
     terminal.read("no command /nonsense")
     terminal.read("> ")

@@ -9,6 +9,8 @@ import click
 
 from alpaca_core.cli.console import emit_json, out, table
 from alpaca_core.cli.options import json_option, plugin_host
+from alpaca_core.cli.plugins_check import check
+from alpaca_core.cli.plugins_new import new
 from alpaca_core.errors import MissingError
 from alpaca_core.plugins import KINDS, Plugin, PluginHost, suggestion
 from alpaca_core.settings import options_of
@@ -23,6 +25,10 @@ def plugins() -> None:
     alpacakit plugins list --kind teacher
     alpacakit plugins show openai
     """
+
+
+plugins.add_command(check)
+plugins.add_command(new)
 
 
 @plugins.command("list")

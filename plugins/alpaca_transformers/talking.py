@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -99,7 +100,8 @@ class Talks:
             self._closed = True
             self._changed.notify()
         if self._thread is not None:
-            self._thread.join()
+            with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C, as the process ends
+                self._thread.join()
             atexit.unregister(self.close)
 
     def _run(self) -> None:
