@@ -354,19 +354,24 @@ def to_toml(config: Config) -> str:
     Left out are passwords in addresses, values whose key says that they are secret, and a None that would be read as
     the value "none".
     """
+    left_out = unsaid(config)
+    tables: dict[KeyPath, list[str]] = {}
+    for key, item in config.values.items():
+        path = path_of(key)
+        if not is_secret(key) and key not in left_out:
+            tables.setdefault(path[:-1], []).append(f"{path[-1]} = {toml_value(shown(key, item.value))}")
+    blocks = ["\n".join([*([toml_header(table)] if table else []), *lines]) for table, lines in tables.items()]
+    return "\n\n".join(blocks) + "\n"
+
+
+def unsaid(config: Config) -> set[str]:
+    """The keys of options that are None, and that a file cannot set to None: see ``unsayable``."""
     names = {kind: table for table, kind in _KINDS.items()}
-    unsaid = {
+    return {
         dotted((*(("filter", part.name) if part.spec.kind == "filter" else (names[part.spec.kind],)), option))
         for part in config.chosen()
         for option in (unsayable(part.options) if part.options is not None else ())
     }
-    tables: dict[KeyPath, list[str]] = {}
-    for key, item in config.values.items():
-        path = path_of(key)
-        if not is_secret(key) and key not in unsaid:
-            tables.setdefault(path[:-1], []).append(f"{path[-1]} = {toml_value(shown(key, item.value))}")
-    blocks = ["\n".join([*([toml_header(table)] if table else []), *lines]) for table, lines in tables.items()]
-    return "\n\n".join(blocks) + "\n"
 
 
 def toml_header(table: KeyPath) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,18 +114,19 @@ def _short(text: str) -> str:
 
 
 def _commented(chosen: Config) -> str:
-    from alpaca_core.config import toml_header, toml_value
+    from alpaca_core.config import toml_header, toml_value, unsaid
 
     explained = {path_of(f"{name}.{o.name}".lstrip(".")): o for name, cls in TABLES.items() for o in options_of(cls)}
     for part in chosen.chosen():
         where = ("filter", part.spec.name) if part.spec.kind == "filter" else (part.spec.kind.replace("-", "_"),)
         explained |= {(*where, o.name): o for o in options_of(part.spec.options)}
-    blocks: dict[KeyPath, list[str]] = {}
+    unset, blocks = unsaid(chosen), defaultdict[KeyPath, list[str]](list)
     for key, item in chosen.values.items():
         path = path_of(key)
         option = explained[path]
-        line = f"{path[-1]} = {toml_value(shown(key, item.value))}"
-        mark = "# " if item.source == "default" or _RECOMMENDED.match(item.source) else ""
-        blocks.setdefault(path[:-1], []).append(f"# {option.help} ({option.type})\n{mark}{line}")
+        value = toml_value(shown(key, item.value))
+        line = f"{path[-1]} is not set" if key in unset else f"{path[-1]} = {value}"
+        mark = "# " if key in unset or item.source == "default" or _RECOMMENDED.match(item.source) else ""
+        blocks[path[:-1]].append(f"# {option.help} ({option.type})\n{mark}{line}")
     head = "# What alpacakit does in this folder. Take the # away from a line to change its default."
     return "\n\n".join([head, *("\n".join([*([toml_header(t)] if t else []), *b]) for t, b in blocks.items())]) + "\n"
