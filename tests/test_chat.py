@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -113,6 +114,17 @@ def test_bytes_that_are_no_text_are_refused(folder, capsys, monkeypatch, way):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8", errors))
     assert main(["chat", str(folder), *prompt]) == 2
     assert "no UTF-8 text: see its character 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ messages[0]['content'] + 1 }}", "{{ 1 / 0 }}", "{% if %}", "{{ raise_exception('not so') }}"]
+)
+def test_a_broken_chat_template_is_named_as_the_cause(folder, tmp_path, capsys, template):
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    (broken / "chat_template.jinja").write_text(template)
+    for more in ([], ["--input", "word"]):
+        assert main(["chat", str(broken), "--prompt", "word", *more]) == 2
+        assert "chat template refuses these messages" in capsys.readouterr().err
 
 
 def test_two_models_answer_under_their_names(folder, tmp_path, capsys):

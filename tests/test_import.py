@@ -16,7 +16,9 @@ from alpaca_core.sharing.importing import import_rows
 
 ROW = {"instruction": "Name the colour of the sea.", "input": "at noon", "output": "Blue."}
 rows = st.lists(
-    st.fixed_dictionaries({name: st.text() for name in ("instruction", "input", "output", "id")}), max_size=4
+    st.fixed_dictionaries({name: st.text() for name in ("instruction", "input", "output", "id")}),
+    min_size=1,
+    max_size=4,
 )
 
 

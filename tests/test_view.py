@@ -278,7 +278,8 @@ def test_marks_of_another_window_are_seen_and_a_damaged_file_does_not_grow(tmp_p
     add_mark(file, Mark("drop", "0" * 16, id="gone"))
     rows.find(Query())
     assert [mark["id"] for mark in rows.facets()["missing"]] == ["gone"]
-    file.write_text(file.read_text() + "    before = file.read_bytes()
+    file.write_text(file.read_text() + "<<<<<<< HEAD\n")
+    before = file.read_bytes()
     for _ in range(2):
         with pytest.raises(ConfigError, match="line 3: not JSON"):
             rows.mark({"action": "drop", "row": rows.entries[0].key})
@@ -296,7 +297,6 @@ def test_losses_of_a_training_elsewhere_are_shown_beside_the_rows(tmp_path):
 def test_what_is_no_data_or_no_free_port_is_refused(tmp_path, served, capsys):
     assert main(["view", str(tmp_path / "nothing.json")]) == 2
     assert main(["view", str(tmp_path), "--port", str(urlsplit(served).port)]) == 2
-<<<<<<< HEAD
     assert "cannot be used on 127.0.0.1: Address already in use." in capsys.readouterr().err
 
 
