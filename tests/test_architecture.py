@@ -19,12 +19,13 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 LAYERS = """
     records errors tokens markers settings schema yields signals amounts bootstrap
     specs protocols steplog versus.__init__ versus.annotators
-    hookspecs
+    hookspecs guard onefile
     __init__
     jsonfiles entries csvfiles datafolders locks sharing.__init__ sharing.conversations
     arrowfiles
     datafiles
-    plugins seeds store dataset buckets evaluate local progress marks
+    plugins
+    installed seeds store dataset buckets evaluate local progress marks
     diversity.__init__ diversity.lexicon
     diversity.nouns
     diversity.imperatives
@@ -60,7 +61,7 @@ LAYERS = """
     view.server
     cli.__init__ cli.console
     cli.options cli.progress cli.main
-    cli.spending cli.judge
+    cli.spending cli.judge cli.installing
     cli.ending cli.ablation cli.page cli.comparison
     COMMANDS
     __main__
