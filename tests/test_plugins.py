@@ -185,7 +185,7 @@ def test_what_a_plugin_prints_when_it_is_imported_stays_out_of_stdout(
 ) -> None:
     distributions.write(folder, "alpacakit-good", "print('hello')\n" + GOOD)
     distributions.host(folder)
-    assert capsys.readouterr() == ("", "hello\n")
+    assert capsys.readouterr() == ("", "plugin good: hello\n")
 
 
 def test_a_missing_package_gives_the_pip_line_and_a_bug_in_the_plugin_does_not(folder: Path) -> None:
