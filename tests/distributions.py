@@ -30,15 +30,21 @@ def write(
     version: str = "1.0",
     plugin: str = "",
     requires: Iterable[str] = (),
+    group: str = "alpacakit",
 ) -> None:
     """A distribution with one module and one plugin, as pip would have left it in ``folder``."""
     module = distribution.replace("-", "_")
-    describe(folder, distribution, version, {plugin or module.removeprefix("alpacakit_"): module}, requires)
+    describe(folder, distribution, version, {plugin or module.removeprefix("alpacakit_"): module}, requires, group)
     (folder / f"{module}.py").write_text("from alpaca_core import *\n" + textwrap.dedent(source))
 
 
 def describe(
-    folder: Path, distribution: str, version: str, plugins: Mapping[str, str], requires: Iterable[str] = ()
+    folder: Path,
+    distribution: str,
+    version: str,
+    plugins: Mapping[str, str],
+    requires: Iterable[str] = (),
+    group: str = "alpacakit",
 ) -> None:
     """The metadata of a distribution with these plugins, each with its module."""
     info = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
@@ -46,7 +52,7 @@ def describe(
     needs = "".join(f"Requires-Dist: {line}\n" for line in requires)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n{needs}")
     points = "".join(f"{name} = {module}\n" for name, module in plugins.items())
-    (info / "entry_points.txt").write_text(f"[alpacakit]\n{points}")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{points}")
 
 
 def lay(folder: Path, name: str) -> Path:
@@ -68,11 +74,11 @@ def hostile(folder: Path) -> Path:
     return folder
 
 
-def wheel(folder: Path, distribution: str, source: str, *, version: str = "1.0", requires: Iterable[str] = ()) -> Path:
+def wheel(folder: Path, distribution: str, source: str, *, version: str = "1.0", **options: Any) -> Path:
     """A wheel of what ``write`` would write, in ``folder``."""
     module = distribution.replace("-", "_")
     tree = folder / f"{module}-{version}"
-    write(tree, distribution, source, version=version, requires=requires)
+    write(tree, distribution, source, version=version, **options)
     info = tree / f"{module}-{version}.dist-info"
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
     files = [path.relative_to(tree).as_posix() for path in sorted(tree.rglob("*")) if path.is_file()]

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import tarfile
 import venv
+import zipfile
 from collections.abc import Iterable
+from email import message_from_bytes
 from importlib import metadata
 from pathlib import Path
 
@@ -27,6 +29,18 @@ def build(folder: Path, source: Path = ROOT) -> tuple[Path, Path]:
     )
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     return wheel, sdist
+
+
+def required(wheel: Path) -> list[str]:
+    """The names of what ``wheel`` requires, extras left out."""
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        needs = message_from_bytes(archive.read(path)).get_all("Requires-Dist", [])
+    return [need.name for need in map(Requirement, needs) if _is_needed(need)]
+
+
+def _is_needed(need: Requirement) -> bool:
+    return not need.marker or need.marker.evaluate({"extra": ""})
 
 
 def unpacked(sdist: Path, folder: Path) -> Path:
@@ -98,6 +112,5 @@ def closure(names: Iterable[str]) -> list[metadata.Distribution]:
         name = left.pop()
         if name not in found:
             found[name] = metadata.distribution(name)
-            needs = map(Requirement, found[name].requires or ())
-            left += [need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})]
+            left += [need.name for need in map(Requirement, found[name].requires or ()) if _is_needed(need)]
     return list(found.values())

@@ -22,11 +22,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return environments.build(tmp_path_factory.mktemp("dist"))
-
-
-@pytest.fixture(scope="module")
 def names(built: tuple[Path, Path]) -> set[str]:
     """The files in the wheel."""
     return set(zipfile.ZipFile(built[0]).namelist())
@@ -76,19 +71,10 @@ def test_the_sdist_makes_the_same_wheel_and_can_be_tested(
         assert (tree / path).is_file()
 
 
-@pytest.fixture(scope="module")
-def alone(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment with the wheel and what it requires: no extra, and no pip."""
-    made = Environment(tmp_path_factory.mktemp("environment") / "venv")
-    made.lend(Requirement(line).name for line in PROJECT["dependencies"])
-    made.install(built[0])
-    return made
-
-
 @pytest.fixture
-def alpacakit(alone: Environment, tmp_path: Path) -> Callable[..., Any]:
+def alpacakit(bare: Environment, tmp_path: Path) -> Callable[..., Any]:
     """The installed command, in an empty folder."""
-    return lambda *args, **environ: alone.alpacakit(*args, folder=tmp_path, **environ)
+    return lambda *args, **environ: bare.alpacakit(*args, folder=tmp_path, **environ)
 
 
 def test_the_wheel_alone_has_help_and_plugins(alpacakit: Callable[..., Any]) -> None:

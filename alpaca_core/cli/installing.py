@@ -166,10 +166,9 @@ def line_of_manager(verb: str, what: Sequence[str], prefix: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     ours = [one for one in receipt if one.get("name") == PROJECT]
-    others = {_uv(one): one.get("name") for one in receipt if one.get("name") != PROJECT}
-    kept = [text for text, name in others.items() if name not in what]
-    added = [text for text in what if text not in kept] if verb == "install" else []
-    extras = [part for text in (*kept, *added) for part in ("--with", text)]
+    named = set(filter(None, map(_name, what)))
+    kept = [_uv(one) for one in receipt if one.get("name") != PROJECT and _name(one["name"]) not in named]
+    extras = [part for text in (*kept, *(what if verb == "install" else ())) for part in ("--with", text)]
     return shlex.join(["uv", "tool", "install", _uv(ours[0]) if ours else PROJECT, *extras])
 
 
