@@ -11,6 +11,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+import distributions
 import environments
 import pytest
 from environments import ROOT, Environment
@@ -90,6 +91,16 @@ def test_the_wheel_alone_makes_a_configuration_and_looks_around(alpacakit: Calla
     done = alpacakit("doctor")
     assert done.returncode == 0 and done.stderr == ""
     assert "To add fsdp: pip install 'alpacakit[fsdp]'" in done.stdout
+
+
+def test_doctor_names_hostile_plugins_and_what_to_type(alpacakit: Callable[..., Any], tmp_path: Path) -> None:
+    site = distributions.hostile(tmp_path / "site")
+    done = alpacakit("doctor", "--json", PYTHONPATH=str(site), SLOW="0")
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 0
+    for name in ("import-error", "junk", "leaves", "newer", "patches", "raises", "signature"):
+        assert checks[f"plugin {name}"]["status"] == "warning" and checks[f"plugin {name}"]["detail"]
+        assert f"alpacakit plugins uninstall alpacakit-{name}" in checks[f"plugin {name}"]["hint"]
 
 
 def test_the_wheel_alone_generates_and_filters(alpacakit: Callable[..., Any], tmp_path: Path) -> None:
