@@ -17,8 +17,10 @@ from alpaca_core.records import (
     Completion,
     Example,
     Pair,
+    Piece,
     Plan,
     Preference,
+    Question,
     Request,
     Seed,
     TrainEvent,
@@ -91,6 +93,22 @@ class LocalTeacher(Protocol):
 
     def complete_many(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion for each request, in their order."""
+        ...
+
+
+@runtime_checkable
+class Talker(Protocol):
+    """A local model that people talk to: what a ``LocalTeacher`` offers besides, so that ``chat`` and ``serve`` can use
+    it. Optional."""
+
+    remembers: bool  # whether the model reads what was said before
+
+    def talk(self, question: Question, heard: Callable[[Piece], None]) -> Callable[[], None]:
+        """Begin to answer ``question``, side by side with others that are being answered, and return at once.
+
+        ``heard`` is told each piece as it is written, in a thread of the model's: it must return at once, and not
+        raise. What is returned gives the answer up when called, from any thread; a piece or two may still come.
+        """
         ...
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from alpaca_core.errors import TeacherError
+    from alpaca_core.errors import AlpacaError, TeacherError
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,36 @@ class Completion:
     id: str = ""
     limits: Limits | None = None
     labels: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person or a client asks a local model in a conversation: ``messages``, or ``text`` to go on from where it
+    is not None.
+
+    A message has ``role`` (``system``, ``user``, ``assistant``), ``content`` and, a user's, maybe ``input``, the Alpaca
+    input field. ``max_tokens``, ``temperature`` and ``top_p`` are the model's own where they are None. The same
+    question with the same ``seed`` gets the same answer; with none, another one each time.
+    """
+
+    messages: tuple[Mapping[str, str], ...] = ()
+    text: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some more text of an answer, in whole characters. The last piece has ``finish`` and ``usage``, or ``error``,
+    which is why there is no more."""
+
+    text: str = ""
+    finish: Finish | None = None
+    usage: Usage | None = None
+    error: AlpacaError | None = None
 
 
 @dataclass(frozen=True, slots=True)

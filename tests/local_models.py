@@ -50,6 +50,56 @@ def babbler(folder: Path, **size) -> Path:
     return save(folder, model, words)
 
 
+# What the talking model's tokenizer is made from. The letters that are not here become bytes.
+SAID = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.",
+    "The river carries the boats past the mill. Name three tools that a gardener uses in spring.",
+    "اكتب جملة قصيرة عن البحر والسماء. الطقس اليوم جميل والهواء عليل.",
+    "Größe und Maß: naïve cafés, 山の上の月 🌙🐪",
+)
+
+
+def talker(folder: Path, kind: str = "bytes", **size) -> Path:
+    """A babbler that knows the Alpaca template. Its tokens are pieces of words and single bytes, so that it writes
+    whole and broken characters of all scripts. ``kind`` is that of ``pieces``."""
+    import torch
+    from alpaca_templates.alpaca import AlpacaTemplate
+
+    words = pieces(kind)
+    words.chat_template = AlpacaTemplate.jinja
+    torch.manual_seed(0)
+    model = llama(words, **{"hidden_size": 32, "intermediate_size": 64, **size})
+    for weights in model.parameters():
+        weights.data *= 3
+    return save(folder, model, words)
+
+
+def pieces(kind: str):
+    """A tokenizer of pieces of words and single bytes. ``kind`` is bytes, for byte-level BPE, or fallback, as LLaMA's:
+    letters, and bytes for those that it does not know."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    how = {"show_progress": False, "special_tokens": list(special.values())}
+    if kind == "bytes":
+        words = Tokenizer(models.BPE())
+        words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        words.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        words.train_from_iterator(SAID, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, **how))
+    else:  # as LLaMA's
+        words = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+        words.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        words.decoder = decoders.Sequence(steps)
+        how["special_tokens"] += [f"<0x{byte:02X}>" for byte in range(256)]
+        words.train_from_iterator(SAID, trainers.BpeTrainer(vocab_size=500, limit_alphabet=60, **how))
+        plain = words.to_str().replace('"special":true', '"special":false')  # bytes are no special tokens
+        words = Tokenizer.from_str(plain)
+    return PreTrainedTokenizerFast(tokenizer_object=words, **special)
+
+
 def writer(folder: Path) -> Path:
     """A LLaMA whose weights are set by hand so that it writes a task in list form, drawn from ``SENTENCES``.
 

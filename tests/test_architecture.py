@@ -25,7 +25,7 @@ LAYERS = """
     arrowfiles
     datafiles
     plugins
-    installed seeds store dataset buckets evaluate local progress marks
+    installed seeds store dataset buckets evaluate local progress marks openai_form
     diversity.__init__ diversity.lexicon
     diversity.nouns
     diversity.imperatives
@@ -44,7 +44,8 @@ LAYERS = """
     validation
     config
     generate runs training
-    reuse selection ablation trained versus.contenders
+    reuse selection ablation trained versus.contenders talking
+    serving
     overlay
     pipeline tracing versus.comparison
     sharing.exporting sharing.importing sharing.provenance sharing.hub
@@ -60,7 +61,7 @@ LAYERS = """
     estimate view.__init__ view.browsing
     view.server
     cli.__init__ cli.console
-    cli.options cli.progress cli.main
+    cli.options cli.progress cli.main cli.answers
     cli.spending cli.judge cli.installing
     cli.ending cli.ablation cli.page cli.comparison
     COMMANDS
@@ -69,7 +70,9 @@ LAYERS = """
 RANK = {name: rank for rank, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 
 NEVER_IN_CORE = {"torch", "transformers", "accelerate", "sentencepiece", "numpy", "openai", "anthropic", "httpx"}
-NOT_AT_MODULE_LEVEL = NEVER_IN_CORE | {"rich", "pydantic", "rapidfuzz", "packaging", "pyarrow"}
+NOT_AT_MODULE_LEVEL = NEVER_IN_CORE | {
+    *("rich", "pydantic", "rapidfuzz", "packaging", "pyarrow", "starlette", "uvicorn"),
+}
 
 
 def imports(path: Path, *, top_only: bool = False) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -222,7 +222,7 @@ def test_temperature_0_takes_the_likeliest_tokens_whatever_the_number(babbler):
     ids = torch.tensor([local._encode(one)])
     model = AutoModelForCausalLM.from_pretrained(babbler)
     greedy = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=60, do_sample=False)
-    assert first.text == second.text == local._decode(greedy[0, ids.shape[1] :])
+    assert first.text == second.text == local.decode(greedy[0, ids.shape[1] :])
 
 
 def test_tokens_are_drawn_by_their_share_within_the_nucleus_and_the_top():

@@ -265,7 +265,7 @@ def test_losses_of_a_training_elsewhere_are_shown_beside_the_rows(tmp_path):
 def test_what_is_no_data_or_no_free_port_is_refused(tmp_path, served, capsys):
     assert main(["view", str(tmp_path / "nothing.json")]) == 2
     assert main(["view", str(tmp_path), "--port", str(urlsplit(served).port)]) == 2
-    assert "cannot be used: Address already in use" in capsys.readouterr().err
+    assert "cannot be used on 127.0.0.1: Address already in use" in capsys.readouterr().err
 
 
 # In a browser

@@ -36,6 +36,7 @@ COMMANDS = {
     "trace": ("alpaca_core.cli.trace:trace", "Follow a row: its origin, the verdicts on it, its losses."),
     "view": ("alpaca_core.cli.view:view", "Look through rows in a browser, and mark them keep, drop or edit."),
     "chat": ("alpaca_core.cli.chat:chat", "Talk to a model in the terminal."),
+    "serve": ("alpaca_core.cli.serve:serve", "Serve a model to clients of the OpenAI API."),
     "export": ("alpaca_core.cli.export:export", "Share a dataset or a model: formats, cards, configurations, the hub."),
     "import": ("alpaca_core.cli.import_:import_", "Read a dataset of another form."),
     "diff": ("alpaca_core.cli.diff:diff", "Publish a model as what it adds to its base, and recover it."),

@@ -33,19 +33,20 @@ def view(data: Path, losses: Path | None, port: int, opens: bool) -> None:
     import secrets
     import webbrowser
 
+    from alpaca_core.serving import listening
     from alpaca_core.view import server
     from alpaca_core.view.browsing import Browser
 
     server.require()
-    with server.listen(port) as listening:
+    with listening(server.LOOPBACK, port) as bound:
         browser = Browser(data, losses)
         token = secrets.token_urlsafe(16)
-        address = f"http://{server.LOOPBACK}:{listening.getsockname()[1]}/{token}/"
+        address = f"http://{server.LOOPBACK}:{bound.getsockname()[1]}/{token}/"
         say(f"{len(browser.entries):,} rows; marks go to {browser.marks_file}; Ctrl-C ends it", dim=True)
         click.echo(address)  # at once, also into a pipe
         if opens:
             webbrowser.open(address)
-        server.serve(browser, listening, token)
+        server.serve(browser, bound, token)
     if browser.marks:
         count = f"{len(browser.marks):,} mark{'' if len(browser.marks) == 1 else 's'}"
         say(f"{count} in {browser.marks_file}: the next `run`, `generate` or `train` applies what is there.")

@@ -40,16 +40,6 @@ _HEADERS = {
 }
 
 
-def listen(port: int) -> socket.socket:
-    """A socket on loopback at ``port``; 0 takes a free one. Raises ConfigError where it is taken."""
-    try:
-        return socket.create_server((LOOPBACK, port))
-    except OSError as exc:
-        raise ConfigError(
-            f"Port {port} cannot be used: {exc.strerror}.", hint="Choose another, or leave --port out for a free one."
-        ) from exc
-
-
 def application(browser: Browser, port: int, token: str) -> Any:
     """The ASGI application that serves ``browser`` at ``http://127.0.0.1:PORT/TOKEN/``."""
     from starlette.applications import Starlette

@@ -6,9 +6,10 @@ import asyncio
 import bisect
 import gc
 import re
+import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,23 @@ from alpaca_core import (
     ConfigError,
     Example,
     MissingError,
+    Piece,
     Price,
+    Question,
     Request,
     RowLoss,
     TeacherError,
     Usage,
 )
-from alpaca_transformers.answers import Answer, Sampling, write
+from alpaca_transformers.answers import Answer, Rows, Sampling, write
 from alpaca_transformers.form import Form
 from alpaca_transformers.options import TransformersOptions
+from alpaca_transformers.reading import Reader
+from alpaca_transformers.talking import Talks
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _SMALL = 100_000_000  # parameters: below that, fewer bits gain nothing
+LONGEST = 2048  # tokens of an answer to a question that names no limit
 
 
 class TransformersTeacher:
@@ -57,8 +63,9 @@ class TransformersTeacher:
         self.options = options
         self.notes: list[str] = []
         self.doing = ""
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()  # held while anything is written
         self._closed = False
+        self._talks = Talks(self)
         self.said: dict[str, Any] = {}  # what loading the model had to remark: weights missing, left over, misshapen
         self._fitting: int | None = None  # how many answers fit into the memory, once it was too small
         if not options.model:
@@ -101,7 +108,7 @@ class TransformersTeacher:
         Those of like length are written together. A prompt that fills the model's context gets an empty answer, cut
         off. Raises TeacherError when the device's memory is too small for a single answer, and after ``aclose``.
         """
-        with self._lock:
+        with self.lock:
             answers = [self._answer(request) for request in requests]
             todo = sorted(answers, key=lambda answer: (answer.limit, len(answer.prompt)))
             while todo:
@@ -110,12 +117,41 @@ class TransformersTeacher:
                     todo = todo[len(batch) :]
         return [self._read(*pair) for pair in zip(requests, answers, strict=True)]
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the chat template shows the model what was said before."""
+        return self._reader.knows_turns
+
+    def talk(self, question: Question, heard: Callable[[Piece], None]) -> Callable[[], None]:
+        """Answer ``question`` side by side with those that others ask, as in ``Talker``."""
+        return self._talks.ask(question, heard).leave
+
+    def answer_to(self, question: Question) -> Answer:
+        """The answer to be written. Raises TeacherError where the question cannot be asked so."""
+        text = question.text
+        prompt = self._reader.chat(question.messages) if text is None else self._reader.text(text)
+        limit = min(question.max_tokens or LONGEST, self._context - len(prompt))
+        if not prompt:
+            raise TeacherError("bad_request", "The prompt is empty.")
+        if limit < 1:
+            raise TeacherError(
+                "bad_request",
+                f"The prompt of {len(prompt):,} tokens fills the model's context of {self._context:,}:"
+                " no room for an answer.",
+            )
+        sampling = self._sampled(question.temperature, question.top_p)
+        return Answer(prompt, limit, question.stop, question.seed or secrets.token_hex(8), sampling)
+
+    def rows(self, answers: Sequence[Answer]) -> Rows:
+        """``answers``, to be written side by side."""
+        return Rows(self._model, self._words.pad_token_id, self.ends, answers)
+
     def losses(self, examples: Sequence[Example], jinja: str = "") -> list[RowLoss]:
         """The loss on each example's output, see ``losses.losses`` and ``Form.encode``. What is beyond the model's
         context is cut off on the right, which ``notes`` tells."""
         from alpaca_transformers.losses import losses
 
-        with self._lock:
+        with self.lock:
             rows = self._form(jinja).encode(examples, self._context)
             if cut := sum(row.cut for row in rows):
                 limit = f"{self._context:,} tokens that the model can read"
@@ -137,11 +173,11 @@ class TransformersTeacher:
         """The checks of ``examination.examine``. Afterwards the model is loaded anew when it is next needed."""
         from alpaca_transformers.examination import examine
 
-        with self._lock:
+        with self.lock:
             return examine(self, examples, template, exported)
 
     def _form(self, jinja: str = "") -> Form:
-        return Form(self._words, self._ends, jinja)
+        return Form(self._words, self.ends, jinja)
 
     @cached_property
     def _words(self) -> Any:
@@ -197,64 +233,19 @@ class TransformersTeacher:
         return torch.device(name)
 
     @cached_property
-    def _knows_input(self) -> bool:
-        """Whether the chat template looks at the key ``input`` of a message."""
-        message = {"role": "user", "content": "content"}
-        return self._render([message]) != self._render([{**message, "input": "input"}])
-
-    @cached_property
-    def _knows_system(self) -> bool:
-        """Whether the chat template shows the model a system message. Some drop it, some refuse it."""
-        from jinja2 import TemplateError
-
-        try:
-            return "what to be" in self._render(
-                [{"role": "system", "content": "what to be"}, {"role": "user", "content": "content"}]
-            )
-        except TemplateError:
-            return False
-
-    def _render(self, messages: list[dict[str, str]]) -> str:
-        # A template that knows no "thinking" ignores it. Thoughts would take most of the time, and most of the context.
-        text: str = self._words.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
-        return text
+    def _reader(self) -> Reader:
+        return Reader(self._words)
 
     def _encode(self, request: Request) -> list[int]:
-        words = self._words
-        whole = "\n\n".join(part for part in (request.prompt, request.input) if part)
-        if not words.chat_template:
-            text = "\n\n".join(part for part in (request.system, whole) if part) + request.prefix
-        else:
-            message = {"role": "user", "content": whole}
-            if request.input and self._knows_input:
-                message = {"role": "user", "content": request.prompt, "input": request.input}
-            messages = [message]
-            if request.system and self._knows_system:
-                messages = [{"role": "system", "content": request.system}, message]
-            elif request.system:
-                message["content"] = f"{request.system}\n\n{message['content']}"
-            text = self._render(messages)
-        # BOS by id, once: some tokenizers read the text after a BOS differently when it is part of the text.
-        plain = text.removeprefix(words.bos_token or "")
-        bos = plain != text or (words.bos_token and not words.chat_template)
-        ids = words(plain, add_special_tokens=False, split_special_tokens=self._no_control_tokens)["input_ids"]
-        return [words.bos_token_id, *ids] if bos else ids
-
-    @cached_property
-    def _no_control_tokens(self) -> bool:
-        """Whether the chat template writes none after a BOS. What looks like one in a request is text then."""
-        if not self._words.chat_template:
-            return False
-        text = self._render([{"role": "user", "content": "content"}]).removeprefix(self._words.bos_token or "")
-        return not any(token in text for token in self._words.all_special_tokens)
+        question = {"role": "user", "content": request.prompt, "input": request.input}
+        system = [{"role": "system", "content": request.system}] if request.system else []
+        return self._reader.chat([*system, question], request.prefix)
 
     def _answer(self, request: Request) -> Answer:
         prompt = self._encode(request)
         limit = min(request.max_tokens, self._context - len(prompt))
         seed = "/".join((str(request.k), request.system, request.prompt, request.input, request.prefix))
-        return Answer(prompt, limit, request.stop, seed)
+        return Answer(prompt, limit, request.stop, seed, self._sampling)
 
     @property
     def _context(self) -> int:
@@ -275,70 +266,78 @@ class TransformersTeacher:
                 self.doing = f"writing {len(writing)} answers, {longest:,} tokens long by now, {pace:,.0f} tokens/s"
 
         try:
-            write(self._model, self._words, answers, self._ends, self._sampling, watch)
+            write(self._model, self._words, answers, self.ends, watch)
             return True
         except torch.OutOfMemoryError as exc:
             if len(answers) == 1:
-                raise TeacherError(
-                    "quota",  # no other request will do better: the run stops, and can go on
-                    f"The memory of {self._place} is too small for one answer of {answers[0].limit:,} tokens.",
-                    hint="Take a smaller model, or one saved in fewer bits, or ask for less: --set prompt.items=5",
-                ) from exc
+                raise self.too_small(answers[0].limit) from exc
         finally:
             self.doing = ""
-        # Not in the handler: the error holds on to what was computed.
+        self.shrink(len(answers))  # not in the handler: the error holds on to what was computed
+        return False
+
+    def shrink(self, count: int) -> None:
+        """The memory was too small for ``count`` answers: half as many from now on."""
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        self._fitting = len(answers) // 2
+        self._fitting = count // 2
         self.notes.append(
-            f"The memory of {self._place} is too small for {len(answers)} answers at a time:"
-            f" {self._fitting} from now on."
+            f"The memory of {self._place} is too small for {count} answers at a time: {self._fitting} from now on."
         )
-        return False
+
+    def too_small(self, tokens: int) -> TeacherError:
+        """The memory was too small for one answer of at most ``tokens``."""
+        return TeacherError(
+            "quota",  # no other request will do better: the run stops, and can go on
+            f"The memory of {self._place} is too small for one answer of {tokens:,} tokens.",
+            hint="Take a smaller model, or one saved in fewer bits, or ask for less: --set prompt.items=5",
+        )
 
     def _read(self, request: Request, answer: Answer) -> Completion:
         tokens = answer.tokens
-        whole = tokens[:-1] if tokens and tokens[-1] in self._ends else tokens
-        text = self._decode(whole)
+        whole = tokens[:-1] if tokens and tokens[-1] in self.ends else tokens
+        text = self.decode(whole)
         used = len(tokens)
         stops = [text.find(stop) for stop in request.stop if stop in text]
         if stops:  # tokens after it were written in vain: nobody asked for them
             used = bisect.bisect_left(
-                range(len(whole)), True, key=lambda n: any(stop in self._decode(whole[:n]) for stop in request.stop)
+                range(len(whole)), True, key=lambda n: any(stop in self.decode(whole[:n]) for stop in request.stop)
             )
         usage = Usage(prompt_tokens=len(answer.prompt), completion_tokens=used)
         return Completion(text[: min(stops)] if stops else text, answer.finish or "length", usage, self.options.model)
 
-    def _decode(self, tokens: Sequence[int]) -> str:
+    def decode(self, tokens: Sequence[int]) -> str:
         text: str = self._words.decode(tokens, skip_special_tokens=True)
         return text
 
     @cached_property
-    def _ends(self) -> set[int]:
+    def ends(self) -> set[int]:
         return _ids(self._model.generation_config.eos_token_id) | _ids(self._words.eos_token_id)
 
     @cached_property
     def _sampling(self) -> Sampling | None:
-        """From the options; for what they leave open, from the model's makers; else a little short of the model's own
+        return self._sampled(self.options.temperature, self.options.top_p)
+
+    def _sampled(self, temperature: float | None, top_p: float | None) -> Sampling | None:
+        """As given; what is left open is as the model's makers recommend, else a little short of the model's own
         shares, whose tail is where small models go astray."""
         own = self._model.generation_config
         given = {name: getattr(own, name, None) for name in ("temperature", "top_p", "top_k")}
         known = any(value is not None for value in given.values())
-        temperature, top_p = (given["temperature"] or 1.0, given["top_p"] or 1.0) if known else (0.8, 0.95)
-        if self.options.temperature is not None:
-            temperature = self.options.temperature
-        if self.options.top_p is not None:
-            top_p = self.options.top_p
+        usual = (given["temperature"] or 1.0, given["top_p"] or 1.0) if known else (0.8, 0.95)
+        temperature = usual[0] if temperature is None else temperature
+        top_p = usual[1] if top_p is None else top_p
         return Sampling(temperature, top_p, given["top_k"] or 0) if temperature else None
 
     def _release(self) -> None:
-        with self._lock:
+        self._talks.close()
+        with self.lock:
             if self.__dict__.pop("_model", None) is not None and self._device.type == "cuda":
                 gc.collect()
                 torch.cuda.empty_cache()
 
     def _prepare(self) -> list[str]:
-        with self._lock:
+        with self.lock:
             model, sampling = self._model, self._sampling
             how = f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}" if sampling else "temperature 0"
             how += f", top_k {sampling.top_k}" if sampling and sampling.top_k else ""
