@@ -20,7 +20,7 @@ from alpaca_core.plugins import BUNDLED, PluginHost, suggestion
 from alpaca_core.settings import TABLES, Evaluation, Generation, default_of, is_secret, shown
 from alpaca_core.sources import MEND, KeyPath, Layer, Setting, dotted, path_of, read_file, read_layers
 from alpaca_core.specs import Kind, Spec
-from alpaca_core.validation import NONE, build
+from alpaca_core.validation import NONE, build, unsayable
 
 __all__ = [
     *("PIPELINE", "STAGES", "Chosen", "Config", "Evaluation", "Generation", "Stage", "Value"),
@@ -351,12 +351,19 @@ def _value(path: KeyPath, setting: Setting | None) -> Any:
 def to_toml(config: Config) -> str:
     """The resolved configuration as TOML: every key that was read, in a fixed order. Loads back to the same Config.
 
-    Left out are passwords in addresses and values whose key says that they are secret.
+    Left out are passwords in addresses, values whose key says that they are secret, and a None that would be read as
+    the value "none".
     """
+    names = {kind: table for table, kind in _KINDS.items()}
+    unsaid = {
+        dotted((*(("filter", part.name) if part.spec.kind == "filter" else (names[part.spec.kind],)), option))
+        for part in config.chosen()
+        for option in (unsayable(part.options) if part.options is not None else ())
+    }
     tables: dict[KeyPath, list[str]] = {}
     for key, item in config.values.items():
         path = path_of(key)
-        if not is_secret(key):
+        if not is_secret(key) and key not in unsaid:
             tables.setdefault(path[:-1], []).append(f"{path[-1]} = {toml_value(shown(key, item.value))}")
     blocks = ["\n".join([*([toml_header(table)] if table else []), *lines]) for table, lines in tables.items()]
     return "\n\n".join(blocks) + "\n"

@@ -164,7 +164,7 @@ def _content(content: Any, where: str) -> tuple[str, str]:
     said: dict[str, list[str]] = {"text": [], "input": []}
     for i, part in enumerate(content):
         kind = part.get("type") if isinstance(part, dict) else None
-        if kind not in said:
+        if not isinstance(kind, str) or kind not in said:
             raise Refused(400, f"'{where}[{i}]' must be of type text (or input): this model reads text.", param=where)
         said[kind].append(_text(part.get("text"), f"{where}[{i}].text"))
     return "".join(said["text"]), "".join(said["input"])

@@ -173,10 +173,12 @@ def marks_file(path: Path) -> Path:
 
 
 def held_out(folder: Path) -> set[str]:
-    """The ids of the rows that a run set aside."""
+    """The ids of the rows that a run set aside: also of those that a mark dropped, which heldout.json lacks."""
     if not (folder / HELDOUT).exists():
         return set()
-    return {row["id"] for row in json.loads((folder / HELDOUT).read_text(encoding="utf-8"))}
+    aside = {row["id"] for row in json.loads((folder / HELDOUT).read_text(encoding="utf-8"))}
+    stored = _read(folder, lambda query: query("SELECT value FROM meta WHERE key = 'edits'").fetchone())
+    return aside | set(json.loads(stored[0]).get("aside", ()) if stored else ())
 
 
 def rows_of(path: Path) -> list[Row]:
@@ -184,9 +186,15 @@ def rows_of(path: Path) -> list[Row]:
     folder = run_of(path)
     if folder is None:
         return [Row(row) for row in read_rows(path)]
+    found: list[Row] = _read(folder, run_rows)
+    return found
+
+
+def _read(folder: Path, read: Callable[[Callable[[str], Any]], Any]) -> Any:
+    """What ``read`` gets out of the journal of the run ``folder``, whose ``execute`` it is given."""
     try:
         with opened(folder / JOURNAL) as journal:
-            return run_rows(journal.execute)
+            return read(journal.execute)
     except sqlite3.DatabaseError as exc:
         raise AlpacaError(f"{folder / JOURNAL} is not a run journal that alpacakit can read: {exc}") from exc
 

@@ -237,10 +237,10 @@ def _write_dataset(
     held_out = [row for row in rows if row.id in unseen]
     for line in laid.told(folder.path / EDITS):
         watch.note(line)
-    made = {"training": [folder.path / DATA], "evaluation": [folder.path / DATA, folder.path / HELDOUT]}
-    before = {stage: _bytes(files) for stage, files in made.items()}
+    files = [folder.path / DATA, folder.path / HELDOUT]
+    made = {"training": files[:1], "evaluation": files, "acceptance": files}
     old = read_summary(folder.path)
-    stages = {stage: old.pop(stage) for stage in ("training", "evaluation", "acceptance") if stage in old}
+    stages = {stage: (old.pop(stage), _bytes(of)) for stage, of in made.items() if stage in old}
     if stages:  # what was made of other rows is void, also if this process ends between the two files
         write_summary(folder.path, old)
     write_rows(folder.path / DATA, train)
@@ -248,8 +248,8 @@ def _write_dataset(
         write_rows(folder.path / HELDOUT, held_out, labels=True)
     write_jsonl(folder.path / REJECTED, (row.rejection for row in laid.rejected))
     if laid.marks or folder.store.get("edits"):  # what `trace` tells of these files
-        by_hand = {"dropped": list(laid.dropped), "taken_in": list(laid.taken_in), "edited": dict(laid.edited)}
-        folder.store.set("edits", json.dumps(by_hand))
+        by_hand = {"dropped": laid.dropped, "taken_in": laid.taken_in, "edited": dict(laid.edited)}
+        folder.store.set("edits", json.dumps({**by_hand, "aside": sorted(unseen.intersection(laid.dropped))}))
     summary: dict[str, Any] = {
         "status": status,
         "teacher": config.teacher.name,
@@ -274,7 +274,7 @@ def _write_dataset(
             **({"edits": laid.summary()} if laid.marks else {}),
         },
         **({"selection": selection.summary()} if selection.chain.selectors or selection.journal else {}),
-        **{stage: said for stage, said in stages.items() if _bytes(made[stage]) == before[stage]},
+        **{stage: said for stage, (said, before) in stages.items() if _bytes(made[stage]) == before},
     }
     write_summary(folder.path, summary)
     return Outcome(summary, train, held_out)
@@ -349,9 +349,7 @@ def evaluate_stage(config: Config, folder: RunFolder, models: Models, outcome: O
     Scores of the same model on the same rows are taken from the journal.
     """
     train, held_out = outcome.train, outcome.held_out
-    key = f"evaluation of {folder.store.get('training')}, {config.evaluation}"
-    if any(json.loads(folder.store.get("edits") or "{}").values()):  # held-out rows may not be as they were drawn
-        key += f", {hashlib.sha256(repr(held_out).encode()).hexdigest()}"
+    key = f"evaluation of {_judged(config, folder, held_out)}"
     stored = json.loads(folder.store.get(key) or "{}")
     if not stored:
         started = time.monotonic()
@@ -367,19 +365,21 @@ def evaluate_stage(config: Config, folder: RunFolder, models: Models, outcome: O
     outcome.before, outcome.after = Scores.from_dict(stored["before"]), Scores.from_dict(stored["after"])
     baselines = {name: stored[name] for name in ("most_frequent", "nearest")}
     outcome.baselines = {name: Scores.from_dict(of) for name, of in baselines.items()}
-    outcome.summary["evaluation"] = {
-        "heldout": len(held_out),
-        "before": stored["before"],
-        "after": stored["after"],
-        "baselines": baselines,
-        "seconds": stored["seconds"],
-    }
+    said = {"before": stored["before"], "after": stored["after"], "baselines": baselines, "seconds": stored["seconds"]}
+    outcome.summary["evaluation"] = {"heldout": len(held_out), **said}
+
+
+def _judged(config: Config, folder: RunFolder, held_out: Sequence[Example]) -> str:
+    """What the scores of a model and its acceptance depend on: the training, the settings, the held-out rows."""
+    edited = any(json.loads(folder.store.get("edits") or "{}").values())  # they may not be as they were drawn
+    rows = f", {hashlib.sha256(repr(held_out).encode()).hexdigest()}" if edited else ""
+    return f"{folder.store.get('training')}, {config.evaluation}{rows}"
 
 
 def accept_stage(config: Config, folder: RunFolder, models: Models, outcome: Outcome) -> None:
     """Accept the student, or refuse it, with what it said to the held-out rows. From the journal, as its scores are."""
     assert config.chat_template is not None
-    key = f"acceptance of {folder.store.get('training')}, {config.evaluation}"
+    key = f"acceptance of {_judged(config, folder, outcome.held_out)}"
     stored = json.loads(folder.store.get(key) or "{}")
     if not stored:
         started = time.monotonic()

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -123,6 +124,19 @@ def read_summary(path: Path) -> dict[str, Any]:
     return summary
 
 
+@contextmanager
+def understood(folder: Path, files: str = f"{SUMMARY} or {CONFIG}") -> Iterator[None]:
+    """A ConfigError, which names ``files``, for what the block stumbles over in the records of ``folder``: they do not
+    hold what was once written there."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as exc:
+        raise ConfigError(
+            f"The records of {folder} do not hold what alpacakit writes there: {type(exc).__name__}: {exc}",
+            hint=f"Was {files} changed by hand? Mend it, or put it aside. With --debug: where it shows.",
+        ) from exc
+
+
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
     """Write summary.json at once or not at all."""
     write_text(path / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -183,6 +197,10 @@ def _take_lock(path: Path, fresh: bool) -> IO[str]:
     lock = take_lock(path / LOCK, path)
     if not fresh or not (path / JOURNAL).exists():
         return lock
+    if path.name in ("", ".."):  # what is begun in there would go where the folder is moved to
+        raise ConfigError(
+            f"{path} cannot start over from within itself.", hint=f"Call it by its path: --out {path.resolve()}"
+        )
     number = 1
     while (aside := path.with_name(f"{path.name}.{number}")).exists():
         number += 1

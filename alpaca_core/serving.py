@@ -1,7 +1,7 @@
 """A local model over HTTP, in the form of OpenAI's API: chat and completions, whole and streamed.
 
-Clients that ask at the same time are answered side by side. The page of a browser cannot get in: no header allows other
-origins, and a server on loopback answers to loopback names only.
+Clients that ask at the same time are answered side by side. The page of another site cannot get in: its requests are
+refused by their origin, and a server on loopback answers to loopback names only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import hmac
 import ipaddress
 import json
+import os
 import socket
 import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
@@ -193,17 +194,28 @@ def application(talker: Talker, names: Sequence[str], *, key: str = "", loopback
 
 
 def turned_away(request: Any, key: str, loopback: bool) -> Refused | None:
-    """Why a request is not let in. A page in a browser may neither come with another origin nor, on loopback, under a
+    """Why a request is not let in. A page in a browser may neither come from another host nor, on loopback, under a
     name that its owner has pointed here."""
-    for header in ("host", "origin"):
-        given = request.headers.get(header)
-        name = urlsplit(given if header == "origin" else f"//{given}").hostname if given is not None else "localhost"
-        if loopback and not is_loopback(name or ""):
-            return Refused(403, f"This server answers to localhost only, not to the {header} {given}.")
+    host, origin = (request.headers.get(header) for header in ("host", "origin"))
+    if loopback:
+        for header, given, url in (("host", host, f"//{host}"), ("origin", origin, origin)):
+            if given is not None and not is_loopback(_host(url)):
+                return Refused(403, f"This server answers to localhost only, not to the {header} {given}.")
+    elif origin is not None and _host(origin) != _host(f"//{host}"):
+        return Refused(403, f"This server answers no page of another site, such as {origin}.")
     sent = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if key and request.url.path != "/health" and not hmac.compare_digest(sent.encode(), key.encode()):
+    # Bytes of a header are read as Latin-1, those of the environment as UTF-8.
+    same = hmac.compare_digest(sent.encode("latin-1"), os.fsencode(key))
+    if key and request.url.path != "/health" and not same:
         return Refused(401, "The API key is missing or wrong.", code="invalid_api_key")
     return None
+
+
+def _host(url: str) -> str:
+    """The host of ``url``; empty where there is none, or no sense in it."""
+    with contextlib.suppress(ValueError):
+        return urlsplit(url).hostname or ""
+    return ""
 
 
 def refusal(error: AlpacaError) -> Refused:
@@ -214,11 +226,16 @@ def refusal(error: AlpacaError) -> Refused:
 
 async def body_of(request: Any) -> Any:
     """The body, read from JSON. Raises Refused for one that is too large or no JSON."""
+    from starlette.requests import ClientDisconnect
+
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST:
-            raise Refused(413, f"The body is larger than {LARGEST // 2**20} MiB.")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > LARGEST:
+                raise Refused(413, f"The body is larger than {LARGEST // 2**20} MiB.")
+    except ClientDisconnect as exc:
+        raise Refused(499, "The client has hung up.") from exc
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as exc:

@@ -47,7 +47,8 @@ class Trained:
             raise ConfigError(
                 f"{folder} holds no model yet.", hint=f"Train one: alpacakit train {folder} --out DIR, or alpacakit run"
             )
-        home = folder if model != folder else folder.parent if folder.name in ("model", "adapter") else None
+        place = folder.absolute()  # "." has neither name nor parent
+        home = folder if model != folder else place.parent if place.name in ("model", "adapter") else None
         stamp = _stamp(model)
         result, identity = stamp.get("result") or {}, stamp.get("identity") or {}
         known = cls(

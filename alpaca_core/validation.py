@@ -54,6 +54,12 @@ def files(cls: type) -> set[str]:
     return {name for name, hint in get_type_hints(cls).items() if {Path, FileName} & set(_members(hint))}
 
 
+def unsayable(instance: Any) -> set[str]:
+    """The fields of the dataclass ``instance`` that are None, where "none" is a value of theirs: no text says None."""
+    hints = get_type_hints(type(instance))
+    return {name for name, hint in hints.items() if NONE in _members(hint) and getattr(instance, name) is None}
+
+
 def _mistakes(error: Any, values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Pairs of field (empty: none in particular) and what is wrong."""
     message = re.sub(r"^(Value error|Assertion failed), |^Input (?=should)", "", error["msg"])

@@ -17,6 +17,7 @@ from alpaca_core import Completion, Example, RowLoss
 from alpaca_core.acceptance import Acceptance, judge
 from alpaca_core.cli.main import main
 from alpaca_core.evaluate import Measured, most_frequent
+from alpaca_core.trained import Trained
 
 LINES = ("Below is an instruction that describes a task. Write", "### Instruction:", "### Response:", "user", "</s>")
 
@@ -278,6 +279,19 @@ def test_a_merged_model_is_compared_with_its_adapter(changed, capsys):
     shutil.copytree(folder / "model", folder / "before")
     names, _ = refused(folder, capsys)
     assert names == {"exported"}
+
+
+def test_within_the_models_folder_the_run_around_it_is_found_too(learner, monkeypatch):
+    monkeypatch.chdir(learner / "model")
+    found = Trained.of(".")
+    assert found.heldout == learner / "heldout.json" and found.base == Trained.of(str(learner)).base
+
+
+def test_scores_do_not_replace_a_file(learner, tmp_path, capsys):
+    data = Path(shutil.copy(learner / "heldout.json", tmp_path))
+    before = data.read_bytes()
+    assert main(["evaluate", str(learner), "--data", str(data), "--out", str(data)]) == 2
+    assert "exists already" in capsys.readouterr().err and data.read_bytes() == before
 
 
 def test_rows_are_needed_and_so_is_a_model(learner, tmp_path, capsys):

@@ -58,11 +58,18 @@ LAYERS = """
     report.sections
     report.results report.provenance
     report.files report.page
-    estimate view.__init__ view.browsing
+    estimate newplugin view.__init__ view.browsing
     view.server
+    testing.findings testing.samples
+    testing.fakes testing.provider testing.subjects
+    testing.checks_plugin
+    testing.checks_teacher testing.checks_prompt testing.checks_filter testing.checks_chat_template
+    testing.checks_trainer testing.checks_judge
+    testing.kit
+    testing.__init__
     cli.__init__ cli.console
     cli.options cli.progress cli.main cli.answers
-    cli.spending cli.judge cli.installing
+    cli.spending cli.judge cli.installing cli.plugins_check cli.plugins_new
     cli.ending cli.ablation cli.page cli.comparison
     COMMANDS
     __main__

@@ -106,6 +106,15 @@ def test_each_line_of_a_pipe_is_an_instruction_of_its_own(folder, capsys, monkey
     assert ask() == alone[0] + alone[1] + alone[0]
 
 
+@pytest.mark.parametrize("way", ["flag", "pipe", "pipe in UTF-8"])
+def test_bytes_that_are_no_text_are_refused(folder, capsys, monkeypatch, way):
+    prompt = ["--prompt", "caf\udce9"] if way == "flag" else []
+    errors = "strict" if way == "pipe in UTF-8" else "surrogateescape"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8", errors))
+    assert main(["chat", str(folder), *prompt]) == 2
+    assert "no UTF-8 text: see its character 4" in capsys.readouterr().err
+
+
 def test_two_models_answer_under_their_names(folder, tmp_path, capsys):
     other = local_models.babbler(tmp_path / "base")
     words = ["--prompt", "word1 word2", "--max-tokens", "9"]

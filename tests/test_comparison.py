@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -231,6 +232,15 @@ def test_another_comparison_in_the_folder_keeps_the_first_ones_results_and_uses_
     journal.close()
 
 
+def test_a_comparison_that_is_refused_leaves_the_one_in_the_folder_as_it_is(compare, folder):
+    compare(None, judge="length")
+    before = {file.name: file.read_bytes() for file in (folder / "versus").iterdir() if file.is_file()}
+    write(folder / "new.json", "new", n=N - 1)
+    assert "did not answer the same instructions" in compare(None, judge="length", code=2)["stderr"]
+    assert {file.name: file.read_bytes() for file in (folder / "versus").iterdir() if file.is_file()} == before
+    assert not (folder / "versus" / "1").exists()
+
+
 # ── what is refused ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -369,3 +379,13 @@ def test_an_annotator_of_alpacaeval_judges_like_ours(provider, compare, folder):
     made = compare(server, *options)
     assert (made["win_rate"], made["n_missing"]) == (pytest.approx(expected()), 0)
     assert all(row["body"]["messages"][0]["content"] == "You compare." for row in server.requests)
+    first = results(folder)
+    compare(server, *options)
+    assert not (folder / "versus" / "1").exists()
+    (folder / "two_marks" / "prompt.txt").write_text(TEMPLATE.replace("You compare.", "You weigh."))
+    compare(server, *options)  # another prompt is another judge: what the first one said is kept
+    assert {name: (folder / "versus" / "1" / name).read_bytes() for name in first} == first
+    (folder / "elsewhere").mkdir()
+    shutil.move(folder / "two_marks", folder / "elsewhere" / "two_marks")
+    compare(server, *(word.replace("two_marks", "elsewhere/two_marks") for word in options))
+    assert not (folder / "versus" / "2").exists()

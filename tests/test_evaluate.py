@@ -9,6 +9,7 @@ import pytest
 
 from alpaca_core import Completion, Example, RowLoss, Usage
 from alpaca_core.bootstrap import interval
+from alpaca_core.cli.main import main
 from alpaca_core.evaluate import Scores, evaluate, most_frequent, nearest
 
 
@@ -163,3 +164,11 @@ def test_nearest_gives_the_answer_of_the_most_similar_training_row():
     held_out = [row("Add both numbers.", "9", input="11 19"), row("What is the capital of France?", "Paris")]
     assert [sample["answer"] for sample in nearest(train, held_out).samples] == ["30", "Paris"]
     assert nearest([], held_out).exact_match == 0
+
+
+def test_scores_are_not_written_over_another_file(tmp_path, capsys):
+    data = tmp_path / "data.json"
+    data.write_text('[{"instruction": "a", "input": "", "output": "one"}]')
+    before = data.read_bytes()
+    assert main(["evaluate", str(tmp_path), "--data", str(data), "--out", str(data)]) == 2
+    assert "exists already" in capsys.readouterr().err and data.read_bytes() == before

@@ -81,6 +81,7 @@ def test_sharegpt_and_messages_as_trainers_read_them(tmp_path):
         (["--out", "there", "--config", "trl"], "there exists already"),
         ([], "--out PATH is missing"),
         (["--push", "me"], "--push takes ORG/NAME"),
+        (["--push", 'me/x"y', "--dry-run"], "--push takes ORG/NAME"),
         (["--push", "me/x", "--format", "csv"], "--push takes a dataset folder or a model"),
     ],
 )
@@ -93,6 +94,37 @@ def test_what_cannot_be_is_refused_and_nothing_changes(run, tmp_path, monkeypatc
     assert says in capsys.readouterr().err
     assert sorted(str(path) for path in Path().rglob("*")) == ["there", "there.json", "there/mine"]
     assert Path("there.json").read_text() == Path("there/mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("flags", [["--out", "a.json"], ["--out", "a"], ["--out", "a", "--config", "trl"]])
+def test_a_run_without_rows_is_refused_and_nothing_written(run, tmp_path, monkeypatch, capsys, flags):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run, "bare")
+    Path("bare/alpaca_data.json").write_text("[]")
+    assert main(["export", "bare", *flags]) == 2
+    assert "bare holds no rows to export" in capsys.readouterr().err and [str(path) for path in Path().iterdir()] == [
+        "bare"
+    ]
+
+
+DAMAGED = [
+    (name, content, flags)
+    for name, content in (
+        ("summary.json", b'{"generation": {"kept": 1}}'),
+        ("summary.json", b"[]"),
+        ("run.toml", b"\xff"),
+    )
+    for flags in ([], ["--config", "trl"])
+    if not flags or name == "run.toml"
+]
+
+
+@pytest.mark.parametrize(("name", "content", "flags"), DAMAGED)
+def test_a_damaged_record_of_a_run_is_named_and_nothing_written(run, tmp_path, capsys, name, content, flags):
+    damaged = shutil.copytree(run, tmp_path / "damaged")
+    (damaged / name).write_bytes(content)
+    assert main(["export", str(damaged), "--out", str(tmp_path / "out"), *flags]) == 2
+    assert name in capsys.readouterr().err and [path.name for path in tmp_path.iterdir()] == ["damaged"]
 
 
 def test_a_dry_run_lists_the_files_and_writes_nothing(run, tmp_path, capsys):
@@ -158,6 +190,27 @@ def test_the_card_tells_what_the_run_knows(run, folder):
     for told in ("60 seed tasks that come with alpacakit", "`procedural`", "`self-instruct`", "No language model"):
         assert told in " ".join(text.split())
     assert str(run.parent) not in text and "/" + str(Path.home()).strip("/") not in text
+
+
+ODD = ["a: b", "'q' \"d\" \\", "no", "1e5", "2024-01-01", "#x", "- x", "tab\tx", "\x1b\x7f\x9f", "\ufeff~"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_whatever_a_dataset_is_called_its_card_has_a_head(tmp_path, name):
+    source = tmp_path / f"{name}\n---\nlicense: mit.json"
+    source.write_text(json.dumps([HOSTILE]))
+    assert main(["export", str(source), "--out", str(tmp_path / "out"), "--license", f"{name}\nx"]) == 0
+    head, text = card(tmp_path / "out")
+    title = " ".join(source.stem.split())
+    assert head["pretty_name"] == title and head["license"] == f"{name}\nx" and f"\n# {title}\n" in text
+
+
+def test_a_card_shows_the_start_of_a_long_first_row(tmp_path):
+    source = tmp_path / "rows.json"
+    source.write_text(json.dumps([{"instruction": "Write on.", "input": "", "output": "word " * 10_000}]))
+    assert main(["export", str(source), "--out", str(tmp_path / "out")]) == 0
+    text = card(tmp_path / "out")[1]
+    assert "Write on." in text and "word \\u2026" in text and len(text) < 5_000
 
 
 def test_rejections_are_told_with_their_reasons(run, folder):

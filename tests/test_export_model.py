@@ -302,6 +302,14 @@ def test_an_adapter_is_merged_into_its_base(run, tmp_path):
     assert not (out / "adapter_config.json").exists() and "SYSTEM" in (out / "Modelfile").read_text()
 
 
+@pytest.mark.parametrize("name", ["summary.json", "model/config.json", "model/alpacakit.json"])
+def test_a_damaged_record_of_a_model_is_refused_and_nothing_written(run, tmp_path, capsys, name):
+    damaged = shutil.copytree(run, tmp_path / "damaged")
+    (damaged / name).write_text('{"identity": 3, "evaluation": {"after": 1}}' if "config" not in name else "{")
+    assert main(["export", str(damaged), "--model", "--out", str(tmp_path / "out")]) == 2
+    assert "records of" in capsys.readouterr().err and [path.name for path in tmp_path.iterdir()] == ["damaged"]
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["export", str(tmp_path / "empty"), "--model", "--out", str(tmp_path / "out")]) == 2

@@ -144,6 +144,14 @@ def test_a_damaged_file_is_refused_with_the_line(tmp_path, capsys):
     assert "1 cannot be read; the first is line 2" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.json", "[]"), ("a.jsonl", ""), ("a.csv", "instruction,output\n")])
+def test_a_file_without_rows_is_refused(tmp_path, capsys, name, content):
+    (tmp_path / name).write_text(content)
+    out, left = tmp_path / "ours.json", tmp_path / "left.jsonl"
+    assert main(["import", str(tmp_path / name), "--out", str(out), "--rejected", str(left)]) == 2
+    assert "holds no rows" in capsys.readouterr().err and not out.exists() and not left.exists()
+
+
 def test_a_saved_dataset_and_the_splits_of_a_folder_come_in(tmp_path):
     from datasets import Dataset
 

@@ -18,6 +18,7 @@ from alpaca_transformers.teacher import TransformersTeacher
 from alpaca_core import Completion, Price, Request, Teacher, TeacherError, Usage
 from alpaca_core.cli.main import main
 from alpaca_core.local import Gathered
+from alpaca_core.testing import check
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -183,6 +184,13 @@ def babbler(tmp_path_factory):
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory):
     return local_models.writer(tmp_path_factory.mktemp("writer"))
+
+
+def test_it_keeps_the_laws_of_the_kit(writer):
+    """Here, and not in test_plugin_kit.py, because torch is loaded here anyway."""
+    found = check("transformers", {"teacher.model": writer, "teacher.device": "cpu"})
+    assert [finding for finding in found if finding.outcome == "failed"] == []
+    assert [finding.outcome for finding in found if finding.law.startswith("replies with text")] == ["passed"]
 
 
 def teacher(folder, **options) -> TransformersTeacher:

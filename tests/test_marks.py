@@ -268,6 +268,16 @@ def test_they_survive_starting_over_and_filters_that_judge_again(marked, capsys)
     assert edited in rows_in(out) and data[3] not in rows_in(out)
 
 
+def test_a_run_does_not_start_over_from_within_its_folder_and_says_what_to_type(run, monkeypatch, capsys):
+    monkeypatch.chdir(run)
+    before = rows_in(run)
+    assert practice(Path("."), "--fresh") == 2
+    assert f"--out {run}" in capsys.readouterr().err
+    assert rows_in(run) == before and not run.with_name("run.1").exists()
+    assert practice(run, "--fresh") == 0
+    assert rows_in(run) == rows_in(run.with_name("run.1")) == before
+
+
 def test_they_move_to_another_folder_and_those_without_a_row_stay(marked, tmp_path, capsys):
     out, data, _, _ = marked
     put(out / "edits.jsonl", "drop", {"instruction": "Nobody wrote this.", "input": "", "output": "", "id": "9.9"})
@@ -301,6 +311,16 @@ def test_a_training_in_a_run_folder_takes_what_running_it_again_would_write(mark
     assert [(of.instruction, of.input, of.output) for of in curated.rows] == [tuple(of.values()) for of in rows_in(out)]
     again = training_rows(out)
     assert again.rows == curated.rows and not again.changed and again.told
+
+
+def test_a_held_out_row_that_was_dropped_and_is_taken_back_is_still_not_trained_on(marked):
+    out, _, heldout, _ = marked
+    put(out / "edits.jsonl", "drop", heldout[1])
+    assert practice(out) == 0
+    assert heldout[1] not in rows_in(out, "heldout.json")
+    put(out / "edits.jsonl", "clear", heldout[1])
+    assert heldout[1]["id"] not in [row.id for row in training_rows(out).rows]
+    assert not training_rows(out).changed
 
 
 def test_a_training_on_a_file_applies_the_marks_beside_it(tmp_path, capsys):

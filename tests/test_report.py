@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Iterator
@@ -218,6 +219,34 @@ def test_run_says_where_its_page_is_and_is_no_worse_for_one_that_fails(tmp_path,
     out, err = capsys.readouterr()
     assert "report    " not in out and "is no report" in err
     assert (tmp_path / "run" / "report.html").read_text() == "somebody's own"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("summary.json", b'{"generation": null}'),
+        ("summary.json", b'{"status": "done", "training": {"steps": 1, "seconds": "long"}}'),
+        ("summary.json", b'{"evaluation": {"after": {"exact_match": {}, "samples": [1]}}}'),
+        ("summary.json", b"\xff"),
+        ("run.toml", b"generation = 3"),
+        ("run.toml", b"\xff"),
+        ("samples.jsonl", b'{"step": "x", "row": [1], "prompt": "p"}\n'),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named_and_no_page_written(run, tmp_path, capsys, name, content):
+    damaged = shutil.copytree(run, tmp_path / "damaged")
+    (damaged / "report.html").unlink()
+    (damaged / name).write_bytes(content)
+    assert main(["report", str(damaged)]) == 2
+    assert name in capsys.readouterr().err and not (damaged / "report.html").exists()
+
+
+def test_steps_that_cannot_be_drawn_are_left_out(run, tmp_path):
+    wild = shutil.copytree(run, tmp_path / "wild")
+    with (wild / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 61, "loss": NaN, "epoch": 1e999}\n{"step": 62, "loss": 1, "epoch": []}\n{"step": 63')
+    assert main(["report", str(wild)]) == 0
+    assert "Loss of each step" in (wild / "report.html").read_text()
 
 
 def test_nothing_but_an_older_report_is_written_over(run, tmp_path, capsys):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from alpaca_core.marks import Mark, add_mark, key
 
 pytestmark = pytest.mark.slow
 
@@ -137,16 +140,14 @@ def test_a_model_that_has_learnt_too_little_is_not_accepted_and_the_run_has_done
 
 def test_a_run_whose_model_is_not_usable_ends_with_1(practice, tmp_path, capsys):
     """The verdict is read from the journal: here one of a model whose file was cut short."""
-    import shutil
-
     from alpaca_core.cli.main import main
     from alpaca_core.store import Store
 
     out = shutil.copytree(practice[0], tmp_path / "run")
     store = Store(out / "run.db")
-    (key,) = [key for (key,) in store.rows("SELECT key FROM meta") if key.startswith("acceptance of")]
+    (name,) = [name for (name,) in store.rows("SELECT key FROM meta") if name.startswith("acceptance of")]
     check = {"name": "loads", "passed": False, "said": "it has 5 bytes", "broken": True, "advice": "Get it again."}
-    store.set(key, json.dumps({"accepted": False, "broken": True, "checks": [check], "seconds": 1.0}))
+    store.set(name, json.dumps({"accepted": False, "broken": True, "checks": [check], "seconds": 1.0}))
     store.close()
     assert main(["run", "--out", str(out), *SMALL]) == 1
     said = capsys.readouterr().out
@@ -159,6 +160,25 @@ def test_the_same_command_again_does_nothing_and_shows_the_same(practice):
     again = alpacakit("run", "--out", out, *SMALL)
     assert (out / "model" / "model.safetensors").stat().st_mtime_ns == weights
     assert again.stdout == first.stdout
+
+
+def test_an_acceptance_is_of_the_held_out_rows_as_marks_leave_them(practice, tmp_path):
+    """The trained rows stay as they are, so nothing is trained: every held-out output is made a short one, and the
+    right answers vary no more."""
+    out = shutil.copytree(practice[0], tmp_path / "run")
+    for row in rows(out / "heldout.json"):
+        texts = (row["instruction"], row["input"], row["output"])
+        add_mark(out / "edits.jsonl", Mark("edit", key(*texts), output="Yes."))
+    before = json.loads((out / "summary.json").read_text())
+    alpacakit("run", "--out", out, *SMALL)
+    after = json.loads((out / "summary.json").read_text())
+    assert after["training"]["seconds"] == before["training"]["seconds"]
+    assert {row["output"] for row in rows(out / "heldout.json")} == {"Yes."}
+    limits = [
+        next(check["limit"] for check in found["acceptance"]["checks"] if check["name"] == "constant")
+        for found in (before, after)
+    ]
+    assert limits[0] < 1 and limits[1] == 1
 
 
 def test_other_training_settings_train_anew_on_the_same_data(practice):

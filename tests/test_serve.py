@@ -22,9 +22,10 @@ from alpaca_templates.alpaca import AlpacaTemplate
 
 from alpaca_core import Example
 from alpaca_core.cli.main import main
-from alpaca_core.serving import is_loopback
+from alpaca_core.serving import is_loopback, turned_away
 
 openai = pytest.importorskip("openai")
+Request = pytest.importorskip("starlette.requests").Request
 pytestmark = pytest.mark.timeout(120)
 KEY = "sk-of-this-test"
 INSTRUCTION, INPUT = "Put these in order.", "reed, oak, ivy"
@@ -130,6 +131,29 @@ def test_without_the_key_nobody_is_answered(server):
     assert server.call("/health", authorization="")[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "let_in"),
+    [
+        ("10.0.0.2:8000", None, True),
+        ("10.0.0.2:8000", "http://10.0.0.2:3000", True),
+        ("10.0.0.2:8000", "https://attacker.example", False),
+        ("10.0.0.2:8000", "null", False),
+        ("10.0.0.2:8000", "http://[", False),
+    ],
+)
+def test_other_machines_are_let_in_but_not_the_pages_of_other_sites(host, origin, let_in):
+    sent = [(name, value.encode()) for name, value in ((b"host", host), (b"origin", origin)) if value]
+    request = Request({"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "headers": sent})
+    assert (turned_away(request, "", loopback=False) is None) == let_in
+
+
+def test_a_key_may_have_any_letters():
+    for key in ("schlüssel", "مفتاح", "\udcff"):
+        sent = [(b"authorization", b"Bearer " + os.fsencode(key))]
+        request = Request({"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "headers": sent})
+        assert turned_away(request, key, True) is None and turned_away(request, f"{key}s", True).status == 401
+
+
 def test_stop_strings_several_choices_and_seeds(client):
     def ask(**how):
         return client.chat.completions.create(model="talker", messages=ASKED, **{**CALM, **how})
@@ -233,6 +257,14 @@ def test_a_client_that_hangs_up_frees_its_place(server):
         server.wait_for(0)
 
 
+def test_a_client_that_hangs_up_within_its_body_is_no_error(server):
+    """The fixture looks for tracebacks at the end."""
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}"
+    with socket.create_connection(("127.0.0.1", server.port)) as line:
+        line.sendall(f"{head}\r\nContent-Length: 100\r\n\r\n{{".encode())
+    assert server.answers() == 0
+
+
 def test_more_than_it_can_hold_are_told_to_come_again(server):
     def ask() -> None:
         line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
@@ -264,6 +296,7 @@ WRONG = {
         {"messages": [{"role": "user"}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]},
         {"messages": [{"role": "user", "content": "\ud800"}]},
+        {"messages": [{"role": "user", "content": [{"type": ["text"], "text": "word"}]}]},
     ],
     "temperature": [{"temperature": value} for value in (-1, 2.5, "hot", True, float("nan"), 10**400)],
     "top_p": [{"top_p": 0}, {"top_p": 1.5}],
@@ -326,7 +359,8 @@ def test_what_is_no_request_is_refused_in_the_same_form(server):
 
 
 def test_the_page_of_another_site_is_not_let_in(server):
-    for header in ({"host": "attacker.example"}, {"origin": "https://attacker.example"}, {"origin": "null"}):
+    strange = ({"host": "attacker.example"}, {"host": "["}, {"origin": "https://attacker.example"})
+    for header in (*strange, {"origin": "null"}, {"origin": "http://["}):
         status, headers, reply = server.call("/v1/models", **header)
         assert status == 403 and "localhost only" in reply["error"]["message"]
         assert not any(name.lower().startswith("access-control") for name in headers)

@@ -105,6 +105,24 @@ def test_marks_that_cannot_be_meant_are_refused(tmp_path, sheet, choices, told):
         read_marks(marked(tmp_path / "marks.csv", sheet, choices), sheet)
 
 
+def test_a_file_of_marks_counts_once(tmp_path, sheet, capsys):
+    _, _, key = write_sheet(tmp_path / "blind.html", sheet)
+    marks = marked(tmp_path / "ann.csv", sheet, [(1, "A"), (2, "B")], annotator="Ann")
+    again = tmp_path / "ann (1).csv"
+    again.write_bytes(marks.read_bytes())
+    other = marked(tmp_path / "bea.csv", sheet, [(1, "A"), (2, "B")], annotator="Bea")
+    assert main(["winrate", str(marks), str(other), "--key", str(key)]) == 0
+    for twice in (again, marks):
+        assert main(["winrate", str(marks), str(other), str(twice), "--key", str(key)]) == 2
+        assert "marks of Ann that" in capsys.readouterr().err
+
+
+def test_a_key_that_is_nested_without_end_is_refused(tmp_path):
+    (tmp_path / "key.json").write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match="is not the key of a sheet"):
+        read_key(tmp_path / "key.json")
+
+
 def test_marks_of_another_sheet_are_refused(tmp_path, sheet):
     other = sheet_of(paired(BASE, MINE), "base model", "my model", seed=2)
     with pytest.raises(ConfigError, match=f"of sheet {other.id}, and the key is of {sheet.id}"):

@@ -10,6 +10,8 @@ from alpaca_fsdp.options import FsdpOptions, LocalOptions
 from alpaca_fsdp.trainer import FsdpTrainer, LocalTrainer
 
 from alpaca_core import AlpacaError, ConfigError, Example, Trainer
+from alpaca_core.config import load_config, to_toml
+from alpaca_core.plugins import PluginHost
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,6 +34,15 @@ def test_the_trainers_are_trainers():
 
 
 @pytest.mark.slow
+def test_a_default_that_no_text_says_is_left_out_of_the_toml(tmp_path):
+    """trainer.checkpointing is None, as memory asks, or "none": a run is not to train anew with its own run.toml."""
+    host, file = PluginHost(), tmp_path / "run.toml"
+    for sets in ([], ["trainer.checkpointing=none"], ["trainer.checkpointing=full"]):
+        config = load_config(host, sets=sets, folder=tmp_path, environ={})
+        file.write_text(to_toml(config))
+        assert load_config(host, file=file, folder=tmp_path, environ={}).trainer == config.trainer
+
+
 def test_it_learns_and_says_so(local):
     job, result, events = local
     losses = training.losses(events)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,6 +120,35 @@ def test_another_token_host_or_origin_is_refused(served, path, headers):
     assert "default-src 'none'" in sent["Content-Security-Policy"]
 
 
+@pytest.mark.parametrize("line", ["OPTIONS *", "GET rows", "CONNECT evil.example:443"])
+def test_a_request_without_a_path_is_refused(served, line):
+    port = urlsplit(served).port
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"{line} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 403")
+
+
+def hang_up(address):
+    """Send half a mark and leave."""
+    host, path = urlsplit(address).netloc, urlsplit(address).path
+    with socket.create_connection(("127.0.0.1", urlsplit(address).port), timeout=10) as connection:
+        kind = "Content-Type: application/json\r\nContent-Length: 100"
+        connection.sendall(f"POST {path}api/mark HTTP/1.1\r\nHost: {host}\r\n{kind}\r\n\r\n{{".encode())
+    assert ask(address)[0] == 200
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order_and_tells_of_the_marks(tmp_path, ending):
+    write_records(tmp_path / "d.json", PLAIN)
+    add_mark(tmp_path / "d.json.edits.jsonl", Mark("drop", ROW))
+    with viewing(tmp_path / "d.json") as (address, process):
+        assert ask(address)[0] == 200
+        hang_up(address)
+        process.send_signal(ending)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 0 and "1 mark in" in said and "Stopped" not in said and "Traceback" not in said
+
+
 def test_its_own_page_is_answered_and_may_load_nothing_from_elsewhere(served):
     for headers in ({}, {"Origin": "http://{host}"}, {"Host": served.split("/")[2].replace("127.0.0.1", "localhost")}):
         assert ask(served, **headers)[0] == 200
@@ -150,6 +181,7 @@ ROW = key("Count up to 9.", "", "It ends at 9.")
         ({"action": "drop", "row": ROW, "colour": "red"}, "colour: no such field"),
         ([], "expected a JSON object, found list"),
         (b"{", "This is not JSON"),
+        (b"[" * 100_000, "This is not JSON"),
     ],
 )
 def test_a_bad_mark_is_refused_by_its_field(served, data, body, says):
@@ -246,8 +278,7 @@ def test_marks_of_another_window_are_seen_and_a_damaged_file_does_not_grow(tmp_p
     add_mark(file, Mark("drop", "0" * 16, id="gone"))
     rows.find(Query())
     assert [mark["id"] for mark in rows.facets()["missing"]] == ["gone"]
-    file.write_text(file.read_text() + "<<<<<<< HEAD\n")
-    before = file.read_bytes()
+    file.write_text(file.read_text() + "    before = file.read_bytes()
     for _ in range(2):
         with pytest.raises(ConfigError, match="line 3: not JSON"):
             rows.mark({"action": "drop", "row": rows.entries[0].key})
@@ -265,7 +296,8 @@ def test_losses_of_a_training_elsewhere_are_shown_beside_the_rows(tmp_path):
 def test_what_is_no_data_or_no_free_port_is_refused(tmp_path, served, capsys):
     assert main(["view", str(tmp_path / "nothing.json")]) == 2
     assert main(["view", str(tmp_path), "--port", str(urlsplit(served).port)]) == 2
-    assert "cannot be used on 127.0.0.1: Address already in use" in capsys.readouterr().err
+<<<<<<< HEAD
+    assert "cannot be used on 127.0.0.1: Address already in use." in capsys.readouterr().err
 
 
 # In a browser

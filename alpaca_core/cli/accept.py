@@ -78,7 +78,9 @@ def accept(
         )
     rows = read_rows(file)
     if not rows:
-        raise ConfigError(f"{file} holds no rows to try the model with.")
+        raise ConfigError(
+            f"{file} holds no rows to try the model with.", hint="Give rows with the right outputs: --data FILE"
+        )
     settings = config.evaluation
     model = open_model(host, found.model, batch_size=settings.batch_size)
     before = model_path(base) if base else found.base

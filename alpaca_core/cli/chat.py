@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 import sys
 from collections.abc import Sequence
@@ -80,6 +81,8 @@ def chat(
     else:
         if sys.stdin.isatty():
             say("One instruction a line; Ctrl-D ends.")
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")  # ``ask`` says what is wrong with a line
         for line in iter(sys.stdin.readline, ""):
             if line.strip():
                 chatting.ask(line.strip())
@@ -122,7 +125,13 @@ class Chatting:
                 return
 
     def ask(self, instruction: str, given: str = "") -> None:
-        """Ask, and show the answers on stdout: side by side where the terminal is wide enough."""
+        """Ask, and show the answers on stdout: side by side where the terminal is wide enough. Raises ConfigError for
+        bytes that are no text."""
+        for text in (instruction, given):
+            try:
+                text.encode()
+            except UnicodeEncodeError as exc:
+                raise ConfigError(f"The instruction is no UTF-8 text: see its character {exc.start + 1}.") from exc
         width = shutil.get_terminal_size().columns
         if len(self.told) == 1:
             self._show(self.told, Stream(), instruction, given)

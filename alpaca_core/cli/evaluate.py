@@ -51,6 +51,8 @@ def evaluate(ctx: click.Context, path: str, data: Path | None, file: Path | None
         return
     if data is None:
         raise click.UsageError("Missing option '--data'.", ctx)
+    if file is not None and file.exists():
+        raise ConfigError(f"{file} exists already.", hint="Name another file for the scores.")
     host, config = resolve(ctx, frozenset())
     host.find("teacher", "transformers").require()
     is_run = (data / DATA).exists() or (data / HELDOUT).exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -130,7 +131,7 @@ def _check(ctx: click.Context, kind: str) -> None:
     wrong = {
         "--format is for rows": given["form"] is not None and kind in ("model", "config"),
         "--push takes a dataset folder or a model, not one file or a configuration": name and alone,
-        "--push takes ORG/NAME": name and (name.count("/") != 1 or not all(name.split("/"))),
+        "--push takes ORG/NAME": name and not re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII),
         "--out PATH is missing": given["target"] is None and (alone or not (name or given["dry_run"])),
         "--private goes with --push": given["private"] and not name,
         "--student goes with --config": given["student"] and kind != "config",
@@ -183,10 +184,11 @@ def _write(host: PluginHost, kind: str, wish: _Wish, form: str, tool: str, stude
 def _run_config(source: Path) -> dict[str, Any]:
     import tomllib
 
-    from alpaca_core.runs import CONFIG
+    from alpaca_core.runs import CONFIG, understood
 
     file = source / CONFIG
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    with understood(source, CONFIG):
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _template(spec: Spec) -> Any:

@@ -40,7 +40,7 @@ COMMANDS = {
     "export": ("alpaca_core.cli.export:export", "Share a dataset or a model: formats, cards, configurations, the hub."),
     "import": ("alpaca_core.cli.import_:import_", "Read a dataset of another form."),
     "diff": ("alpaca_core.cli.diff:diff", "Publish a model as what it adds to its base, and recover it."),
-    "plugins": ("alpaca_core.cli.plugins:plugins", "List, explain and install plugins."),
+    "plugins": ("alpaca_core.cli.plugins:plugins", "List, explain, install, check and write plugins."),
     "config": ("alpaca_core.cli.config:config", "Write, show and check a configuration."),
     "doctor": ("alpaca_core.cli.doctor:doctor", "What is here, what is missing, what to type."),
 }

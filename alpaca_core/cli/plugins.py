@@ -10,6 +10,8 @@ import click
 from alpaca_core.cli.console import emit_json, out, table
 from alpaca_core.cli.installing import install, uninstall
 from alpaca_core.cli.options import json_option, plugin_host
+from alpaca_core.cli.plugins_check import check
+from alpaca_core.cli.plugins_new import new
 from alpaca_core.errors import MissingError
 from alpaca_core.plugins import KINDS, Plugin, PluginHost, suggestion
 from alpaca_core.settings import options_of
@@ -18,7 +20,7 @@ from alpaca_core.specs import Spec
 
 @click.group()
 def plugins() -> None:
-    """List, explain and install plugins.
+    """List, explain, install, check and write plugins.
 
     \b
     alpacakit plugins list --kind teacher
@@ -27,8 +29,8 @@ def plugins() -> None:
     """
 
 
-plugins.add_command(install)
-plugins.add_command(uninstall)
+for command in (install, uninstall, check, new):
+    plugins.add_command(command)
 
 
 @plugins.command("list")

@@ -69,7 +69,17 @@ def _read(files: Sequence[Path], key: Path | None) -> list[Annotation]:
     if key is None:
         return [row for path in files for row in read_annotations(path)]
     sheet = read_key(key)
-    return [row for path in files for row in read_marks(path, sheet)]
+    seen: dict[tuple[str, int], Path] = {}
+    found = []
+    for path in files:
+        for row in read_marks(path, sheet):
+            if (before := seen.setdefault((row.annotator, row.index), path)) is not path:
+                raise ConfigError(
+                    f"{path} holds marks of {row.annotator} that {before} holds too.",
+                    hint="Leave one of them out. Where they are two people's, name each in the column annotator.",
+                )
+            found.append(row)
+    return found
 
 
 def _show(found: Sequence[Standing]) -> None:

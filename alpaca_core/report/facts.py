@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import tomllib
 from collections import Counter, defaultdict
@@ -92,7 +93,7 @@ def gather(path: Path) -> Facts:
         header=header,
         rejected=_rejected(path / REJECTED),
         steps=tuple(
-            Step(line["step"], line.get("epoch") or 0.0, line["loss"])
+            Step(line["step"], _finite(line.get("epoch")), line["loss"])
             for line in _lines(path / STEPS)
             if isinstance(line.get("step"), int) and isinstance(line.get("loss"), (int, float))
         ),
@@ -105,6 +106,11 @@ def gather(path: Path) -> Facts:
 def _name(path: Path) -> str:
     resolved = path.resolve()
     return resolved.name or str(resolved)
+
+
+def _finite(value: Any) -> float:
+    """``value`` where it is a number that can be drawn, else 0."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0.0
 
 
 def _rows(path: Path) -> list[Example]:
@@ -143,12 +149,12 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
             yield value
 
 
-def _whole(path: Path, read: Any, *args: Any) -> Any:
+def _whole(path: Path, read: Any, *args: Any, kind: type = dict) -> Any:
     try:
         found = read(*args)
     except ValueError as exc:
         raise ConfigError(f"{path} cannot be read: {exc}") from exc
-    if not isinstance(found, dict):
+    if not isinstance(found, kind):
         raise ConfigError(f"{path}: expected an object, found {type(found).__name__}")
     return found
 
@@ -157,7 +163,7 @@ def _config(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     """run.toml, and the lines of comment that it begins with."""
     if not (path / CONFIG).is_file():
         return {}, ()
-    text = (path / CONFIG).read_text(encoding="utf-8")
+    text = _whole(path / CONFIG, (path / CONFIG).read_text, "utf-8", kind=str)
     found = _whole(path / CONFIG, tomllib.loads, text)
     header = [line.removeprefix("# ") for line in text.split("\n\n", 1)[0].splitlines() if line.startswith("# ")]
     return found, tuple(header)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import ConfigError
-from alpaca_core.report.facts import Facts, gather
+from alpaca_core.report.facts import SAMPLES, Facts, gather
 from alpaca_core.report.measures import Measures, measure
 from alpaca_core.report.pictures import Picture, pictures
 from alpaca_core.report.provenance import provenance
@@ -29,6 +30,7 @@ from alpaca_core.report.sections import (
     rejected_rows,
     rejections,
 )
+from alpaca_core.runs import CONFIG, SUMMARY, understood
 
 PAGE = "report.html"  # in a run folder
 _MARK = '<meta name="generator" content="alpacakit'  # a page that begins with it is ours, and may be replaced
@@ -47,14 +49,15 @@ def make_report(path: Path, terms: Callable[[str], str] = lambda teacher: "") ->
     """The report of ``path``, a run folder or a dataset. The same files give the same bytes.
 
     ``terms`` knows what is to be known before the answers of a teacher are used (``TeacherSpec.terms``). Raises
-    ConfigError where there is nothing to tell of.
+    ConfigError where there is nothing to tell of, and where a run's files do not hold what a run writes there.
     """
     facts = gather(path)
     rows = [*facts.rows, *facts.heldout]
     measures = measure(rows) if rows else None
-    drawn = pictures(facts, measures)
-    parts = _sections(facts, measures, drawn, terms(str(facts.summary.get("teacher", ""))))
-    return Report(_page(facts, parts, drawn), drawn)
+    with understood(path, f"{SUMMARY}, {CONFIG} or {SAMPLES}") if facts.is_run else nullcontext():
+        drawn = pictures(facts, measures)
+        parts = _sections(facts, measures, drawn, terms(str(facts.summary.get("teacher", ""))))
+        return Report(_page(facts, parts, drawn), drawn)
 
 
 def write_report(path: Path, out: Path, terms: Callable[[str], str] = lambda teacher: "") -> Report:

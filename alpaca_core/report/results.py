@@ -119,9 +119,9 @@ def _mark(sample: Mapping[str, Any]) -> str:
 
 def _on_the_way(facts: Facts) -> str:
     """The lines of samples.jsonl: each prompt with its answer after some and more steps."""
-    prompts: dict[Any, list[Mapping[str, Any]]] = {}
+    prompts: dict[str, list[Mapping[str, Any]]] = {}
     for line in facts.answers:
-        prompts.setdefault((line.get("heldout"), line.get("row")), []).append(line)
+        prompts.setdefault(f"{line.get('heldout')} {line.get('row')}", []).append(line)
     parts = []
     for lines in list(prompts.values())[:3]:
         given = {"prompt": str(lines[0].get("prompt", "")), "expected": str(lines[0].get("reference", ""))}

@@ -14,8 +14,8 @@ from typing import Any
 
 from alpaca_core.datafiles import check_written, writers
 from alpaca_core.dataset import each_record, write_text
-from alpaca_core.runs import DATA, HELDOUT
-from alpaca_core.sharing.exporting import new_folder
+from alpaca_core.runs import DATA, HELDOUT, understood
+from alpaca_core.sharing.exporting import new_folder, some_records
 from alpaca_core.sharing.provenance import Provenance, file_hash, provenance
 from alpaca_core.specs import TeacherSpec
 
@@ -30,6 +30,7 @@ LANGUAGES = {  # ISO 639-1, by the names that prompts use
     **{"urdu": "ur", "vietnamese": "vi"},
 }
 _REASONS = 3  # kinds of reasons that a card names for each filter
+_SHOWN = 2_000  # characters of each text of the first row
 _TAGS = ("alpaca", "alpacakit", "instruction-tuning", "self-instruct", "synthetic")
 
 
@@ -47,7 +48,8 @@ def export_folder(
     """Write ``source`` as a dataset folder to the new ``out``: ``train`` and, of a run that set rows aside, ``test``.
 
     ``teachers`` is what ``provenance`` takes, ``licence`` an id as the hub knows it, ``name`` the dataset's there.
-    Raises ConfigError for an ``out`` that exists and rows that cannot be used, MissingError without pyarrow.
+    Raises ConfigError for an ``out`` that exists, no rows to train on, and rows that cannot be used, MissingError
+    without pyarrow.
     """
     check_written(Path("train.parquet"))
     files = {"train": source}
@@ -60,33 +62,34 @@ def export_folder(
         for split, path in files.items():
             count = 0
             with writers(draft / "data" / f"{split}-00000-of-00001.parquet") as [writer]:
-                for record in each_record(path):
+                for record in some_records(path) if split == "train" else each_record(path):
                     if split == "train":
                         columns.update(dict.fromkeys(record))
                         first = first or record
                     # All splits have the columns of the first: readers of a folder demand that.
                     writer.write(record if split == "train" else {key: record.get(key) for key in columns})
                     count += 1
-            if count or split == "train":
+            if count:
                 splits[split] = count
             else:
                 (draft / "data" / f"{split}-00000-of-00001.parquet").unlink()
-        folder = Folder(splits, tuple(columns) or ("instruction", "input", "output"))
-        made = provenance(source, teachers)
+        folder = Folder(splits, tuple(columns))
         data = source / DATA if (source / DATA).is_file() else source
         hashed = file_hash(data) if data.is_file() else ""
-        text = card(folder, made, licence=licence, name=name, title=_title(source), hash=hashed, sample=first)
+        with understood(source):
+            made = provenance(source, teachers)
+            text = card(folder, made, licence=licence, name=name, title=_title(source), hash=hashed, sample=first)
         write_text(draft / "README.md", text)
     return folder
 
 
 def _title(source: Path) -> str:
     folder = source.resolve()
-    return folder.stem if folder.is_file() else folder.name
+    return " ".join((folder.stem if folder.is_file() else folder.name).split())  # it becomes a heading, too
 
 
 def head(entries: Mapping[str, Any]) -> list[str]:
-    """YAML for the head of a card. Texts are quoted as JSON, which is YAML; empty values are left out."""
+    """YAML for the head of a card. Texts are quoted as in JSON; empty values are left out."""
 
     def lines(value: Any, indent: str) -> Iterable[str]:
         if isinstance(value, Mapping):
@@ -113,7 +116,10 @@ def head(entries: Mapping[str, Any]) -> list[str]:
 def _plain(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_./*-]*", value) and value.lower() not in _WORDS:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    # JSON may hold these as they are, YAML may not.
+    return re.sub(
+        "[\x7f-\x9f\u2028\u2029\ufeff]", lambda odd: f"\\u{ord(odd[0]):04x}", json.dumps(value, ensure_ascii=False)
+    )
 
 
 _WORDS = {"no", "yes", "on", "off", "true", "false", "null", "n", "y"}  # "no" is Norwegian, and a boolean in YAML
@@ -171,7 +177,10 @@ def _contents(folder: Folder, sample: Mapping[str, Any] | None) -> list[str]:
         lines += ["The rows of `test` were set aside before training.", ""]
     lines += ["Columns: " + ", ".join(f"`{name}`" for name in folder.columns) + ".", ""]
     if sample is not None:
-        text = json.dumps({name: sample[name] for name in ("instruction", "input", "output")}, indent=2)
+        texts = {name: str(sample[name]) for name in ("instruction", "input", "output")}
+        text = json.dumps(
+            {name: it if len(it) <= _SHOWN else it[:_SHOWN] + "…" for name, it in texts.items()}, indent=2
+        )
         lines += ["The first row:", "", *fenced(text, "json"), ""]
     return lines
 

@@ -53,7 +53,7 @@ def format_of(path: Path) -> str:
 def export_file(source: Path, out: Path, form: str) -> int:
     """Write the rows of ``source`` to the new file ``out``, in the format named ``form``; returns how many there are.
 
-    Raises ConfigError for a file that exists, a suffix that does not fit, and rows that cannot be used.
+    Raises ConfigError for a file that exists, a suffix that does not fit, no rows, and rows that cannot be used.
     """
     chosen = FORMATS[form]
     refuse_existing(out)
@@ -66,10 +66,19 @@ def export_file(source: Path, out: Path, form: str) -> int:
     check_written(out)
     count = 0
     with writers(out) as [writer]:
-        for record in each_record(source):
+        for record in some_records(source):
             writer.write(chosen.row(record))
             count += 1
     return count
+
+
+def some_records(source: Path) -> Iterator[dict[str, Any]]:
+    """What ``dataset.each_record`` gives. Raises ConfigError at the end where that is nothing."""
+    record = None
+    for record in each_record(source):
+        yield record
+    if record is None:
+        raise ConfigError(f"{source} holds no rows to export.")
 
 
 def refuse_existing(out: Path) -> None:

@@ -84,6 +84,8 @@ def import_rows(
             tally.taken += 1
             tally.forms[conversations.form(record)] += 1
             kept.write(row)
+        if not tally.rows:
+            raise ConfigError(f"{source} holds no rows.")
         if tally.reasons and (not others or not tally.taken):
             left = tally.rows - tally.taken
             raise ConfigError(

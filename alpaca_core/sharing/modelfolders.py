@@ -16,7 +16,7 @@ from typing import Any
 from alpaca_core.dataset import write_text
 from alpaca_core.errors import AlpacaError, ConfigError, MissingError
 from alpaca_core.protocols import ChatTemplate
-from alpaca_core.runs import CONFIG, read_summary
+from alpaca_core.runs import CONFIG, SUMMARY, read_summary, understood
 from alpaca_core.sharing.datacards import public
 from alpaca_core.sharing.exporting import new_folder
 from alpaca_core.sharing.modelcards import Model, card
@@ -79,12 +79,15 @@ def export_model(
         else:
             _copy(found, draft)
         title = _title(found)
-        model = _facts(found, title, draft, teachers)
-        _scrub(draft / "config.json", model.facts)
-        jinja = chat_template(draft)
-        if jinja and (plain := _GENERATION.sub("", jinja)) != jinja:
+        with understood(source, f"{SUMMARY}, {CONFIG} or a file of the model"):
+            model = _facts(found, title, draft, teachers)
+            _scrub(draft / "config.json", model.facts)
+            jinja = chat_template(draft)
+            plain = _GENERATION.sub("", jinja)
+            text = card(model, jinja, licence=licence, name=name, plain=plain != jinja)
+        if plain != jinja:
             write_text(draft / PLAIN, plain)
-        write_text(draft / "README.md", card(model, jinja, licence=licence, name=name, plain=(draft / PLAIN).exists()))
+        write_text(draft / "README.md", text)
         gguf = f"{title}.gguf" if converter is not None else ""
         if converter is not None:
             convert(converter, draft, draft / gguf)

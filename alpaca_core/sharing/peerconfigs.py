@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_core.datafiles import writers
-from alpaca_core.dataset import each_record, write_text
+from alpaca_core.dataset import write_text
 from alpaca_core.protocols import ChatTemplate
 from alpaca_core.records import Example
 from alpaca_core.sharing.conversations import prompt_completion
-from alpaca_core.sharing.exporting import new_folder
+from alpaca_core.sharing.exporting import new_folder, some_records
 
 STUDENT = "huggyllama/llama-7b"  # where the run had none that others can load
 RATE, EPOCHS, BATCH, WARMUP, LENGTH = 2e-5, 3, 128, 0.03, 512
@@ -27,8 +27,9 @@ _NAME = "alpacakit"  # of the dataset, where it needs one
 def export_config(source: Path, out: Path, tool: str, student: str, template: ChatTemplate) -> str:
     """Write the rows of ``source`` and a configuration of ``tool``, one of ``TOOLS``, to the new folder ``out``.
 
-    Returns the line that trains ``student`` there. ``template`` renders the prompt."""
-    rows = each_record(source)
+    Returns the line that trains ``student`` there. ``template`` renders the prompt. Raises ConfigError for an ``out``
+    that exists, no rows, and rows that cannot be used."""
+    rows = some_records(source)
     with new_folder(out) as draft:
         name, line = TOOLS[tool](draft, rows, student or STUDENT, template)
         text = (draft / name).read_text(encoding="utf-8")

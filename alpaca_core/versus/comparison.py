@@ -252,12 +252,6 @@ def _begun(
         file: read_outputs(folder / file) if known.get(file) == identity[file] and (folder / file).exists() else None
         for file in sides
     }
-    summary = before
-    if known != identity:
-        if before:
-            on_note(f"The results of another comparison in {folder} are kept in {_set_aside(folder)}.")
-        summary = {"kind": "comparison", "status": "unfinished", "identity": identity}
-        write_summary(folder, summary)
     for file, side in sides.items():
         if outputs[file] is None:
             if not side.is_file:
@@ -267,16 +261,18 @@ def _begun(
     if {row.generator for row in baseline} == {row.generator for row in model}:  # as two files of one model's
         baseline = [replace(row, generator=terms.baseline.given) for row in baseline]
         model = [replace(row, generator=terms.model.given) for row in model]
-    write_outputs(folder / REFERENCE, baseline)
-    write_outputs(folder / MODEL, model)
-    summary |= {
-        "orders": terms.orders,
-        "seed": config.seed,
-    }
     rows = paired(baseline, model)
     if not rows:
         raise ConfigError("There is nothing to compare: neither side answers any instruction of the data.")
-    return summary, rows
+    summary = before
+    if known != identity:
+        if before:
+            on_note(f"The results of another comparison in {folder} are kept in {_set_aside(folder)}.")
+        summary = {"kind": "comparison", "status": "unfinished", "identity": identity}
+        write_summary(folder, summary)
+    write_outputs(folder / REFERENCE, baseline)
+    write_outputs(folder / MODEL, model)
+    return summary | {"orders": terms.orders, "seed": config.seed}, rows
 
 
 def _set_aside(folder: Path) -> Path:

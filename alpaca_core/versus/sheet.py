@@ -119,7 +119,7 @@ def read_key(path: Path) -> Sheet:
             raise ValueError("its texts are not those of its sheet any more")
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}.") from exc
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         what = f"it has no {exc}" if isinstance(exc, KeyError) else exc
         raise ConfigError(
             f"{path} is not the key of a sheet: {what}.", hint="It is the .key.json that `alpacakit sheet` wrote."

@@ -6,6 +6,7 @@ name point here) or from another origin are refused, and the page may load and s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import socket
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from alpaca_core.errors import AlpacaError, ConfigError, MissingError
+from alpaca_core.errors import AlpacaError, ConfigError, MissingError, Stopped
 from alpaca_core.marks import summary_of
 from alpaca_core.view.browsing import Browser, Query, terms
 
@@ -80,7 +81,7 @@ def _guarded(inner: Any, hosts: set[str], token: str) -> Any:
     origins = {f"http://{host}" for host in hosts}
 
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
-        sent, first = Headers(scope=scope), scope["path"].split("/")[1]
+        sent, first = Headers(scope=scope), scope["path"].removeprefix("/").split("/")[0]
         of_here = sent.get("host") in hosts and sent.get("origin", min(origins)) in origins
         if not (of_here and secrets.compare_digest(first.encode(), token.encode())):
             await refused(scope, receive, send)
@@ -99,14 +100,19 @@ def _guarded(inner: Any, hosts: set[str], token: str) -> Any:
 async def _body(request: Request) -> Any:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise ConfigError("A mark is sent as application/json.")
+    from starlette.requests import ClientDisconnect
+
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST:
-            raise ConfigError(f"A mark has {_LARGEST:,} bytes at most.")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > _LARGEST:
+                raise ConfigError(f"A mark has {_LARGEST:,} bytes at most.")
+    except ClientDisconnect as exc:
+        raise ConfigError("The page has hung up.") from exc
     try:
         return json.loads(bytes(body).decode())
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ConfigError(f"This is not JSON: {exc}") from exc
 
 
@@ -167,14 +173,12 @@ def require() -> None:
 
 
 def serve(browser: Browser, listening: socket.socket, token: str) -> None:
-    """Serve until Ctrl-C or a signal."""
+    """Serve until SIGINT or SIGTERM, which is how a look through the rows ends."""
     import uvicorn
 
     config = uvicorn.Config(
         application(browser, listening.getsockname()[1], token),
         **{"access_log": False, "log_config": None, "lifespan": "off", "ws": "none", "server_header": False},
     )
-    try:
+    with contextlib.suppress(KeyboardInterrupt, Stopped):  # uvicorn ends in order, then raises the signal again
         uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:
-        pass  # which is how a look through the rows ends

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alpaca_core import JudgeSpec, hookimpl
+from alpaca_core import JudgeSpec, hookimpl, read_annotators
 
 _LONGEST = {"help": "Longest answer of the judge. One that thinks first needs more."}
 
@@ -26,15 +27,22 @@ class AlpacaEvalOptions:
     """Which annotator of AlpacaEval's is followed. Who answers is the teacher."""
 
     config: Path | None = field(
-        default=None, metadata={"help": "The annotator's configs.yaml, in a folder as AlpacaEval has them."}
+        default=None,
+        metadata={"help": "The annotator's configs.yaml, in a folder as AlpacaEval has them.", "identity": False},
     )
     max_tokens: int | None = field(
         default=None, metadata={"help": "Longest answer of the judge (default: the annotator's own, or 256)."}
+    )
+    annotator_hash: str = field(
+        default="", init=False, metadata={"help": "A judge is its prompt and parser, wherever the files lie."}
     )
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        if self.config is not None:
+            text = repr(read_annotators(self.config))
+            object.__setattr__(self, "annotator_hash", hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
 @hookimpl

@@ -31,8 +31,8 @@ class Reader:
         if not self._words.chat_template:
             parts = [part for message in messages for part in (message["content"], message.get("input")) if part]
             return self.text("\n\n".join(parts) + prefix)
-        fitted = self._fitted(messages)
         try:
+            fitted = self._fitted(messages)
             text = self._render(fitted)
             control = not self._looks_controlled(fitted) or self._controls(fitted)
         except TemplateError as exc:

@@ -77,6 +77,7 @@ def validate(folder: Path, seed: int, sets: list[str]) -> tuple[dict[str, Any], 
     recipe = [f"{key}={value}" for key, value in teacher.defaults.items() if key.startswith("trainer.")]
     trained, scores = folder / "trained", folder / "scores.json"
     alpacakit("train", folder / "train.json", "--out", trained, "--seed", seed, *settings([*recipe, *sets]))
+    scores.unlink(missing_ok=True)
     alpacakit("evaluate", trained / "model", "--data", folder / "validation.json", "--out", scores)
     train, held = ([Example(**row_of(row)) for row in parts[name]] for name in ("train", "validation"))
     evaluation = {
