@@ -21,7 +21,7 @@ from alpaca_core.settings import FLAGS, TABLES, known_keys
 
 FILE = "alpacakit.toml"
 PREFIX = "ALPACAKIT_"
-RESERVED = ("ALPACAKIT_PLUGINS", "ALPACAKIT_STRICT_PLUGINS", "ALPACAKIT_DEBUG", "ALPACAKIT_CONFIG")
+RESERVED = ("ALPACAKIT_PLUGINS", "ALPACAKIT_STRICT", "ALPACAKIT_DEBUG", "ALPACAKIT_CONFIG")
 MEND = "Put it right. Files and variables are checked by: alpacakit config check"  # a flag is not
 
 KeyPath = tuple[str, ...]

@@ -48,7 +48,7 @@ class Spec:
 
     def missing(self) -> tuple[str, ...]:
         """The packages of ``requires`` that are not installed, found without importing any."""
-        return tuple(package for package in self.requires if find_spec(package) is None)
+        return tuple(package for package in self.requires if not _is_there(package))
 
     def require(self) -> None:
         """Raise MissingError, with the pip line that helps, when a package of ``requires`` is not installed."""
@@ -72,6 +72,13 @@ class Spec:
             f"{self.kind} '{self.name}' needs the package '{package}', which is not installed.",
             hint=f"Install it with: pip install '{self.extra or package}'",
         )
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # the package that it is in
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +33,25 @@ def provider() -> Iterator[Callable[..., Any]]:
 
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(Provider(**options))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The wheel and the sdist."""
+    import environments
+
+    return environments.build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def bare(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An environment with the wheel and what it requires: no extra, and no pip. See ``environments.Environment``."""
+    import environments
+
+    made = environments.Environment(tmp_path_factory.mktemp("environment") / "venv")
+    made.lend(environments.required(built[0]))
+    made.install(built[0])
+    return made
 
 
 @pytest.fixture

@@ -19,12 +19,13 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 LAYERS = """
     records errors tokens markers settings schema yields signals amounts bootstrap
     specs protocols steplog versus.__init__ versus.annotators
-    hookspecs
+    hookspecs guard onefile
     __init__
     jsonfiles entries csvfiles datafolders locks sharing.__init__ sharing.conversations
     arrowfiles
     datafiles
-    plugins seeds store dataset buckets evaluate local progress marks openai_form
+    plugins
+    installed seeds store dataset buckets evaluate local progress marks openai_form
     diversity.__init__ diversity.lexicon
     diversity.nouns
     diversity.imperatives
@@ -68,7 +69,7 @@ LAYERS = """
     testing.__init__
     cli.__init__ cli.console
     cli.options cli.progress cli.main cli.answers
-    cli.spending cli.judge cli.plugins_check cli.plugins_new
+    cli.spending cli.judge cli.installing cli.plugins_check cli.plugins_new
     cli.ending cli.ablation cli.page cli.comparison
     COMMANDS
     __main__

@@ -220,7 +220,7 @@ def test_a_broken_plugin_is_one_line_on_stderr_for_commands_that_look_up_compone
     assert alpacakit("--help", **site).stderr == ""
     listed = alpacakit("plugins", "list", **site)
     assert listed.stderr == "" and "broken" in listed.stdout
-    assert alpacakit("config", "check", ALPACAKIT_STRICT_PLUGINS="1", **site).returncode == 3
+    assert alpacakit("config", "check", ALPACAKIT_STRICT="1", **site).returncode == 3
     assert alpacakit("config", "check", ALPACAKIT_PLUGINS="", **site).stderr == ""
     assert alpacakit("doctor", "--json", **site).returncode == 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import distributions
 import pytest
 
-from alpaca_core import ConfigError, MissingError
+from alpaca_core import ConfigError, MissingError, Stopped
 from alpaca_core.plugins import PluginHost
 
 TEACHER = """
@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
-        if name.startswith("alpacakit_"):
+        if name.startswith("alpacakit"):
             del sys.modules[name]
 
 
@@ -185,7 +185,7 @@ def test_what_a_plugin_prints_when_it_is_imported_stays_out_of_stdout(
 ) -> None:
     distributions.write(folder, "alpacakit-good", "print('hello')\n" + GOOD)
     distributions.host(folder)
-    assert capsys.readouterr() == ("", "hello\n")
+    assert capsys.readouterr() == ("", "plugin good: hello\n")
 
 
 def test_a_missing_package_gives_the_pip_line_and_a_bug_in_the_plugin_does_not(folder: Path) -> None:
@@ -255,11 +255,13 @@ def test_pip_installed_plugins_are_listed(alpacakit: Callable[..., subprocess.Co
         "bundled": False,
         "status": "active",
         "error": None,
+        "notes": [],
         "module": "alpacakit_parrot",
         "components": [
             {
                 "kind": "teacher",
                 "name": "parrot",
+                "called": "parrot",
                 "summary": "Repeats recorded replies.",
                 "extra": None,
                 "ready": True,
@@ -287,3 +289,64 @@ def test_no_plugin_leaves_a_plugin_out(alpacakit: Callable[..., subprocess.Compl
     assert failed.returncode == 0
     failed = alpacakit("--no-plugin", "parrot", "config", "show", "--teacher", "parrot")
     assert failed.returncode == 3 and "left out by --no-plugin" in failed.stderr
+
+
+def test_an_error_of_many_lines_becomes_one_that_cannot_steer_a_terminal(folder: Path) -> None:
+    distributions.write(folder, "alpacakit-bad", "raise ValueError('one\\n\\x1b[31mtwo\\n' + 'x' * 1000)\n")
+    (plugin,) = distributions.host(folder).plugins
+    assert plugin.error and plugin.error.startswith("ValueError: one [31mtwo xxx") and len(plugin.error) == 300
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "Stopped('a signal')"])
+def test_a_signal_during_an_import_is_no_fault_of_the_plugin(error: str, folder: Path) -> None:
+    distributions.write(folder, "alpacakit-good", f"raise {error}\n")
+    with pytest.raises((KeyboardInterrupt, Stopped)):
+        distributions.host(folder)
+
+
+def test_metadata_in_pieces_are_a_broken_plugin(folder: Path) -> None:
+    """As an installation leaves them that was interrupted."""
+    for name, points in (("gone", "gone = alpacakit_gone"), ("odd", "odd = not a module")):
+        (folder / f"alpacakit_{name}-1.0.dist-info").mkdir()
+        (folder / f"alpacakit_{name}-1.0.dist-info/entry_points.txt").write_text(f"[alpacakit]\n{points}\n")
+    distributions.write(folder, "alpacakit-good", GOOD)
+    assert {plugin.name: plugin.status for plugin in distributions.host(folder).plugins} == {
+        "good": "active",
+        "gone": "broken",
+        "odd": "broken",
+    }
+
+
+def test_two_plugins_of_one_distribution_cannot_offer_the_same(folder: Path) -> None:
+    distributions.write(folder, "alpacakit-good", GOOD)
+    (folder / "alpacakit_good-1.0.dist-info/entry_points.txt").write_text(
+        "[alpacakit]\none = alpacakit_good\ntwo = alpacakit_good\n"
+    )
+    one, two = distributions.host(folder).plugins
+    assert (one.status, two.status) == ("active", "broken")
+    assert two.error == "it offers teacher 'good', as does plugin 'one' of its distribution"
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ("requires=('nothing_here.sub',)", None),
+        ("requires=('',)", "ValueError"),
+        ("options=Unresolved", "NameError: name 'Nowhere' is not defined"),
+    ],
+)
+def test_a_spec_that_listings_could_not_show_is_found_at_once(more: str, error: str | None, folder: Path) -> None:
+    source = "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Unresolved:\n    size: 'Nowhere' = 1\n"
+    source += RETURNING.format(f"[TeacherSpec(name='x', target='x:X', summary='', {more})]")
+    distributions.write(folder, "alpacakit-x", source)
+    (plugin,) = distributions.host(folder).plugins
+    assert error in plugin.error if error and plugin.error else plugin.specs[0].missing() == ("nothing_here.sub",)
+
+
+def test_a_name_that_nobody_typed_means_the_bundled_component(folder: Path) -> None:
+    distributions.write(folder, "alpacakit-mine", TEACHER.format(name="mine", target="a:Mine"))
+    distributions.write(folder, "alpacakit", TEACHER.format(name="mine", target="a:Ours"))
+    host = distributions.host(folder)
+    assert host.find("teacher", "mine").target == "a:Ours"
+    with pytest.raises(ConfigError, match="offered by 2 plugins"):
+        host.find("teacher", "mine", prefer="")

@@ -34,7 +34,10 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("line", commands())
 def test_every_command_shown_exists_with_its_flags(line):
     command: click.Command = cli
-    words = shlex.split(line)[1:]
+    words = shlex.split(line.partition(" -- ")[0])[1:]  # what follows is pip's
+    root = {flag: option for option in command.params for flag in option.opts}
+    while words[0] in root:
+        words = words[1 if root[words[0]].is_flag else 2 :]
     while isinstance(command, click.Group):
         with click.Context(command) as ctx:
             found = command.get_command(ctx, words.pop(0))

@@ -128,15 +128,15 @@ def _keys(host: PluginHost) -> Iterator[Check]:
 
 def _plugins(host: PluginHost) -> Iterator[Check]:
     for plugin in host.plugins:
-        if plugin.status in ("broken", "incompatible"):
-            yield Check(
-                f"plugin {plugin.name}",
-                "broken" if plugin.bundled else "warning",
-                f"{plugin.status}: {plugin.error}",
-                f"To go without it: alpacakit --no-plugin {plugin.name} ..., or pip uninstall {plugin.distribution}"
-                if not plugin.bundled
-                else f"To mend alpacakit: pip install --force-reinstall {BUNDLED}",
-            )
+        wrong = [f"{plugin.status}: {plugin.error}"] * plugin.failed + list(plugin.notes)
+        for detail in wrong:
+            if plugin.bundled:
+                hint = f"To mend alpacakit: pip install --force-reinstall {BUNDLED}"
+                yield Check(f"plugin {plugin.name}", "broken" if plugin.failed else "warning", detail, hint)
+            else:
+                hint = f"To go without plugin {plugin.name}: alpacakit --no-plugin {plugin.name} ..., or"
+                hint += f" alpacakit plugins uninstall {plugin.distribution}"
+                yield Check(f"plugin {plugin.name}", "warning", detail, hint)
     active = [plugin for plugin in host.plugins if plugin.status == "active"]
     if active:
         yield Check("plugins", "ok", f"{len(active)} active: {', '.join(plugin.name for plugin in active)}")

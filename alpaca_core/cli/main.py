@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -39,7 +40,7 @@ COMMANDS = {
     "export": ("alpaca_core.cli.export:export", "Share a dataset or a model: formats, cards, configurations, the hub."),
     "import": ("alpaca_core.cli.import_:import_", "Read a dataset of another form."),
     "diff": ("alpaca_core.cli.diff:diff", "Publish a model as what it adds to its base, and recover it."),
-    "plugins": ("alpaca_core.cli.plugins:plugins", "List and explain plugins and what they offer."),
+    "plugins": ("alpaca_core.cli.plugins:plugins", "List, explain, install, check and write plugins."),
     "config": ("alpaca_core.cli.config:config", "Write, show and check a configuration."),
     "doctor": ("alpaca_core.cli.doctor:doctor", "What is here, what is missing, what to type."),
 }
@@ -80,21 +81,31 @@ class Root:
 
     debug: bool = False
     no_plugins: frozenset[str] = frozenset()
+    plugin_files: tuple[Path, ...] = ()
+    strict: bool = False
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="alpacakit", message="alpacakit %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error (also ALPACAKIT_DEBUG=1).")
 @click.option("--no-plugin", multiple=True, metavar="NAME", help="Leave this plugin out. Repeatable.")
+@click.option(
+    "--plugin",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Use the plugin in this Python file too. Repeatable.",
+)
+@click.option("--strict", is_flag=True, help="Stop where a plugin does not load (also ALPACAKIT_STRICT=1).")
 @click.pass_context
-def cli(ctx: click.Context, debug: bool, no_plugin: tuple[str, ...]) -> None:
+def cli(ctx: click.Context, debug: bool, no_plugin: tuple[str, ...], plugin: tuple[Path, ...], strict: bool) -> None:
     """Seed tasks in, an instruction-following model out; every stage is a plugin.
 
     \b
     alpacakit run                                     the practice run: no key, no GPU, no network
     alpacakit run --teacher openai --trainer fsdp     the real thing
     """
-    ctx.obj = Root(debug, frozenset(no_plugin))
+    ctx.obj = Root(debug, frozenset(no_plugin), plugin, strict)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

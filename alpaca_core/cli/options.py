@@ -31,6 +31,7 @@ GENERATION = (
     *("from", "concurrency", "budget", "max_rpm", "max_tpm", "batch"),
 )
 TRAINING = ("chat_template", "trainer", "student")
+_HOST, _TOLD = "alpacakit.plugins", "alpacakit.complaints"  # in click's meta, which the contexts of a command share
 ASKING = ("teacher", "model", "budget", "concurrency", "max_rpm", "max_tpm")
 
 _ABOUT: dict[str, tuple[str, str]] = {
@@ -99,12 +100,17 @@ def json_option(command: Any) -> Any:
 
 
 def plugin_host(ctx: click.Context, *, quiet: bool = False) -> PluginHost:
-    """The plugins, less those of ``--no-plugin``. Tells of broken ones in a dim line each, unless ``quiet``."""
+    """The plugins as the root options have them, loaded once for a command. What is wrong with them is told in a dim
+    line each, once too, unless ``quiet``."""
     from alpaca_core.plugins import PluginHost
 
     root = ctx.find_root().obj
-    host = PluginHost.from_environment(disabled=root.no_plugins if root else frozenset())
-    if not quiet:
+    if _HOST not in ctx.meta:
+        chosen = {"disabled": root.no_plugins, "strict": root.strict, "files": root.plugin_files} if root else {}
+        ctx.meta[_HOST] = PluginHost.from_environment(**chosen)
+    host: PluginHost = ctx.meta[_HOST]
+    if not quiet and not ctx.meta.get(_TOLD):
+        ctx.meta[_TOLD] = True
         for line in host.complaints():
             say(line, dim=True)
     return host
