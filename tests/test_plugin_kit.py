@@ -289,6 +289,8 @@ def test_a_plugin_that_breaks_a_law_is_told_which(case: str, folder: Path) -> No
         ("light import", "import json, click\n", "it imports click"),
         ("prints nothing", "print('hello')\n", "it prints 'hello"),
         ("defaults and help", "Options.__dataclass_fields__['size'].metadata = {}\n", "without help: size"),
+        ("defaults and help", "Options.__init__ = lambda self: 1 / 0\n", "the defaults are refused"),
+        ("target that resolves", "del Bad\n", "alpacakit_bad:Bad leads nowhere"),
         ("loads", "raise OSError('no')\n", "it is broken: OSError: no"),
     ],
 )
