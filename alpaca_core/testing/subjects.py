@@ -16,7 +16,7 @@ from alpaca_core.hookspecs import PROJECT
 from alpaca_core.plugins import Plugin, PluginHost, suggestion
 from alpaca_core.sources import Setting
 from alpaca_core.specs import Spec
-from alpaca_core.testing.findings import NotApplicable
+from alpaca_core.testing.findings import Failed, NotApplicable
 from alpaca_core.validation import build
 
 #: Options for components, by dotted key as ``--set`` takes them: ``teacher.replies``, ``filter.polite.longest``.
@@ -188,10 +188,18 @@ class Component:
             raise NotApplicable(f"{exc.message} {exc.hint}") from exc
 
     def build(self, **more: Any) -> Any:
-        """An instance as the core would make it. Raises NotApplicable where a package that it needs is not installed,
-        and what the component itself raises."""
-        cls = self.target()
-        return cls() if self.spec.options is None else cls(self.options(**more))
+        """An instance as the core would make it. Raises NotApplicable where there is no class to be had, Failed where
+        it ends the program, and what the component itself raises."""
+        try:
+            cls = self.target()
+        except NotApplicable:
+            raise
+        except (Exception, SystemExit) as exc:
+            raise NotApplicable("its target does not resolve") from exc
+        try:
+            return cls() if self.spec.options is None else cls(self.options(**more))
+        except SystemExit as exc:
+            raise Failed("it ends the program when it is built", "Raise ConfigError or MissingError instead.") from exc
 
 
 def table_of(spec: Spec) -> str:
