@@ -23,6 +23,7 @@ BUNDLED.remove("transformers")  # which test_local_teacher.py tries, where torch
 
 # Why a law may not apply to a bundled plugin.
 MAY_BE_AWAY = (
+    "it has no options",
     "it comes with alpacakit",
     "only with --slow",
     "it does not ask the teacher",
@@ -186,6 +187,13 @@ BREAKS = {
         TEMPLATE.replace(" + example.input", "") + JINJA,
         "",
         "lacks the input",
+    ),
+    "fields": (
+        "as trainers do",
+        "chat_templates",
+        TEMPLATE.replace("'Q: '", "'Q' * dataclasses.asdict(self.options)['size']") + JINJA,
+        "",
+        "built from the values of its options, it fails",
     ),
     "places": (
         "both places alike",
