@@ -31,6 +31,7 @@ USES: dict[Kind, str] = {
 }
 LONGEST = 24  # characters of a name
 _TOOLS: dict[Kind, tuple[str, ...]] = {"chat-template": ("jinja2>=3.1",)}  # beside pytest and ruff
+_EXTRAS: dict[Kind, str] = {"trainer": 'train = ["torch>=2.6", "transformers>=5"]\n'}
 
 
 def write(name: str, kind: Kind, folder: Path | None, host: PluginHost) -> list[Path]:
@@ -89,6 +90,7 @@ def _words(name: str, kind: Kind) -> dict[str, str]:
         "Class": f"{title}Plugin" if keyword.iskeyword(title) or title in dir(alpaca_core) else title,
         "bounds": f">={major}.{minor},<{major + 1}",
         "tools": _quoted((*_TOOLS.get(kind, ()), "pytest>=8", "ruff>=0.14")),
+        "extras": _EXTRAS.get(kind, ""),
         "use": use_of(name, kind),
     }
 

@@ -278,8 +278,10 @@ class TrainJob:
 
     ``data`` is a JSON list of rows (instruction, input, output). The trainer writes ``out/model`` and may keep its own
     things beside it. ``student`` is a folder, a hub id, ``new:tiny`` or ``new:small``. ``template`` is the string
-    target of the chat template class (``module:Class``), built as ``Class(**template_options)``; ``options`` are those
-    of the trainer's own dataclass. ``notice`` is stamped on the model. ``fresh`` starts over where checkpoints are.
+    target of the chat template class (``module:Class``), built as ``Class()``, or where there are ``template_options``
+    as ``Class(options)`` of an object with these attributes: ``types.SimpleNamespace(**template_options)``.
+    ``options`` are those of the trainer's own dataclass. ``notice`` is stamped on the model. ``fresh`` starts over
+    where checkpoints are.
     ``ids`` are those of the rows, in their order, where they are known; ``heldout`` holds rows that are not trained on.
     """
 

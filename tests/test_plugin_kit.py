@@ -17,11 +17,13 @@ from alpaca_core.cli.main import cli
 from alpaca_core.plugins import PluginHost
 from alpaca_core.testing import FakeTeacher, NotApplicable, check, checks, requests, tiny_run
 
-BUNDLED = [plugin.name for plugin in PluginHost(only=frozenset()).plugins if plugin.bundled]
+HOST = PluginHost(only=frozenset())
+BUNDLED = [plugin.name for plugin in HOST.plugins if plugin.bundled]
 BUNDLED.remove("transformers")  # which test_local_teacher.py tries, where torch is loaded anyway
 
 # Why a law may not apply to a bundled plugin.
 MAY_BE_AWAY = (
+    "it has no options",
     "it comes with alpacakit",
     "only with --slow",
     "it does not ask the teacher",
@@ -45,7 +47,7 @@ def needed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_a_bundled_plugin_keeps_the_laws_of_its_kit(name: str, needed: dict[str, dict[str, Path]]) -> None:
-    found = check(name, needed.get(name))
+    found = check(name, needed.get(name), host=HOST)
     assert [finding for finding in found if finding.outcome == "failed"] == []
     away = [finding for finding in found if finding.outcome == "not applicable"]
     assert [finding for finding in away if not finding.detail.startswith(MAY_BE_AWAY)] == []
@@ -186,6 +188,13 @@ BREAKS = {
         "",
         "lacks the input",
     ),
+    "fields": (
+        "as trainers do",
+        "chat_templates",
+        TEMPLATE.replace("'Q: '", "'Q' * dataclasses.asdict(self.options)['size']") + JINJA,
+        "",
+        "built from the values of its options, it fails",
+    ),
     "places": (
         "both places alike",
         "judges",
@@ -289,6 +298,8 @@ def test_a_plugin_that_breaks_a_law_is_told_which(case: str, folder: Path) -> No
         ("light import", "import json, click\n", "it imports click"),
         ("prints nothing", "print('hello')\n", "it prints 'hello"),
         ("defaults and help", "Options.__dataclass_fields__['size'].metadata = {}\n", "without help: size"),
+        ("defaults and help", "Options.__init__ = lambda self: 1 / 0\n", "the defaults are refused"),
+        ("target that resolves", "del Bad\n", "alpacakit_bad:Bad leads nowhere"),
         ("loads", "raise OSError('no')\n", "it is broken: OSError: no"),
     ],
 )
@@ -306,7 +317,7 @@ def test_what_is_wrong_with_an_import_or_a_spec_is_told(law: str, code: str, tol
 )
 def test_a_plugin_needs_an_upper_bound_on_alpacakit(requires: list[str], told: str, tmp_path: Path) -> None:
     write_sources(tmp_path, requires)
-    (law,) = [each for each in checks(tmp_path) if "upper bound" in each.law]
+    (law,) = [each for each in checks(tmp_path, host=HOST) if "upper bound" in each.law]
     if not told:
         assert law.try_it()
         return
@@ -325,7 +336,7 @@ def write_sources(folder: Path, requires: list[str], module: str = "alpacakit_so
 
 def test_the_prefix_of_bundled_plugins_is_refused(tmp_path: Path) -> None:
     write_sources(tmp_path, [], "alpaca_sources")
-    (law,) = [each for each in checks(tmp_path) if "legal names" in each.law]
+    (law,) = [each for each in checks(tmp_path, host=HOST) if "legal names" in each.law]
     with pytest.raises(AssertionError, match="are the bundled plugins'"):
         law.try_it()
 
@@ -355,7 +366,7 @@ def test_the_command_has_a_line_per_law_and_ends_with_1_where_one_is_broken(tmp_
 
 def test_a_file_can_be_checked(tmp_path: Path) -> None:
     write_sources(tmp_path, [], "one_file")
-    found = check(tmp_path / "one_file.py")
+    found = check(tmp_path / "one_file.py", host=HOST)
     assert {finding.outcome for finding in found} == {"passed", "not applicable"}
 
 
@@ -366,7 +377,7 @@ def test_sources_are_checked_and_not_the_plugin_as_it_was_installed(folder: Path
     (folder / f"{module}.py").write_text("from alpaca_core import *\n" + source("filters", "pass"))
     sys.modules.pop(module, None)
     assert __import__(module).__file__ == str(folder / f"{module}.py")
-    (law,) = [each for each in checks(sources) if "has the methods" in each.law]
+    (law,) = [each for each in checks(sources, host=HOST) if "has the methods" in each.law]
     law.try_it()
 
 
@@ -380,14 +391,14 @@ def test_sources_are_checked_and_not_the_plugin_as_it_was_installed(folder: Path
 )
 def test_what_is_not_there_is_told_before_anything_is_tried(target, options, kind, told) -> None:
     with pytest.raises(kind, match=told):
-        checks(target, options)
+        checks(target, options, host=HOST)
 
 
 # ── fakes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_component_is_found_by_its_name_alone() -> None:
-    assert {each.subject for each in checks("local")} == {"plugin fsdp", "trainer local"}
+    assert {each.subject for each in checks("local", host=HOST)} == {"plugin fsdp", "trainer local"}
 
 
 def test_the_kit_is_public_and_explained() -> None:
@@ -401,7 +412,7 @@ def test_the_plugins_on_the_page_keep_the_laws(module: str, tmp_path: Path) -> N
     page = (Path(__file__).parent.parent / "docs" / "plugin-kit.md").read_text(encoding="utf-8")
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if f"{module}:" in block]
     (tmp_path / f"{module}.py").write_text(code)
-    assert [finding for finding in check(tmp_path / f"{module}.py") if finding.outcome == "failed"] == []
+    assert [finding for finding in check(tmp_path / f"{module}.py", host=HOST) if finding.outcome == "failed"] == []
 
 
 def test_a_fake_teacher_says_its_replies_and_then_refuses() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+from alpaca_fsdp import data
 from alpaca_templates.alpaca import AlpacaTemplate
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,15 @@ def test_it_is_a_chat_template():
 )
 def test_the_prompt_is_the_published_one_byte_for_byte(example, sha256):
     assert hashlib.sha256(TEMPLATE.prompt(example).encode()).hexdigest() == sha256
+
+
+def test_a_trainer_builds_a_template_of_its_options_values(tmp_path, monkeypatch):
+    (tmp_path / "named_template.py").write_text(
+        "class Named:\n    def __init__(self, options): self.name = options.name\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert data.load_template("named_template:Named", {"name": "Bot"}).name == "Bot"
+    assert data.load_template("alpaca_templates.alpaca:AlpacaTemplate", {}).jinja == TEMPLATE.jinja
 
 
 def test_the_response_is_the_output_alone():

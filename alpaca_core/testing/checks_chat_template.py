@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 from alpaca_core.records import Example
@@ -12,6 +15,7 @@ from alpaca_core.testing.samples import examples
 from alpaca_core.testing.subjects import Component
 
 END = "</s>"
+VALUES = "Use the options' fields only, and let them be JSON: a trainer in a process of its own has nothing else."
 ROWS = (
     *examples(),
     Example("Say {{ x }} and {% y %}.", "", "{{ x }}"),
@@ -68,7 +72,21 @@ def chat_template_checks(component: Component) -> Iterator[Check]:
             rendered = rendered[: len(expected)] + rendered[len(expected) :].strip()  # a line end may follow
             _same(f"the turn of {row.instruction!r}", rendered, expected)
 
+    def by_trainers() -> None:
+        options = component.options()
+        if options is None:
+            raise NotApplicable("it has no options")
+        values = json.loads(json.dumps(asdict(options), default=str))
+        row = ROWS[1]
+        try:
+            same = component.target()(SimpleNamespace(**values)).prompt(row) == component.build().prompt(row)
+        except (AttributeError, TypeError) as exc:
+            raise Failed(f"built from the values of its options, it fails: {exc}", VALUES) from exc
+        if not same:
+            raise Failed("built from the values of its options, it renders another prompt", VALUES)
+
     yield Check(name, "has the methods of a chat template", protocol)
+    yield Check(name, "can be built from the values of its options, as trainers do", by_trainers)
     yield Check(name, "renders the whole row, and the same again", whole)
     yield Check(name, "has a jinja that renders the prompt", prompts)
     yield Check(name, "takes a message without an input for one with an empty one", without_input)

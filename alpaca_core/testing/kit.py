@@ -16,7 +16,7 @@ from alpaca_core.testing.checks_prompt import prompt_checks
 from alpaca_core.testing.checks_teacher import teacher_checks
 from alpaca_core.testing.checks_trainer import trainer_checks
 from alpaca_core.testing.findings import Check, Finding, NotApplicable, tried
-from alpaca_core.testing.subjects import Component, Values, subjects
+from alpaca_core.testing.subjects import Component, Values, subjects, table_of
 
 STUDENT = "new:tiny"
 
@@ -40,13 +40,14 @@ def checks(
     host = PluginHost() if host is None else host
     found = subjects(str(target), host)
     components = [Component(spec, options or {}) for subject in found for spec in subject.specs]
-    known = {_key(component, item) for component in components for item in _fields(component)}
+    known = {f"{table_of(component.spec)}.{name}" for component in components for name in component.names()}
     if unknown := sorted(set(options or {}) - known):
         raise ConfigError(
             f"{', '.join(unknown)}: {target} has no such option.", hint=f"It has: {', '.join(sorted(known)) or 'none'}"
         )
     for component in components:
-        component.options()  # raises ConfigError for a value that cannot be
+        if component.given():
+            component.options()  # raises ConfigError for a value that cannot be
     filters = frozenset(
         spec.name
         for spec in [*host.specs("filter"), *(spec for subject in found for spec in subject.specs)]
@@ -86,15 +87,6 @@ def conformance(target: str | Path, options: Values | None = None, **how: Any) -
             pytest.skip(str(exc))
 
     return test_conformance
-
-
-def _fields(component: Component) -> list[str]:
-    return list(component.spec.options.__dataclass_fields__) if component.spec.options else []  # type: ignore[attr-defined]
-
-
-def _key(component: Component, option: str) -> str:
-    spec = component.spec
-    return f"filter.{spec.name}.{option}" if spec.kind == "filter" else f"{spec.kind.replace('-', '_')}.{option}"
 
 
 def _of_kind(component: Component, slow: bool, student: str) -> Iterator[Check]:

@@ -16,7 +16,7 @@ from alpaca_core.hookspecs import PROJECT
 from alpaca_core.plugins import Plugin, PluginHost, suggestion
 from alpaca_core.sources import Setting
 from alpaca_core.specs import Spec
-from alpaca_core.testing.findings import NotApplicable
+from alpaca_core.testing.findings import Failed, NotApplicable
 from alpaca_core.validation import build
 
 #: Options for components, by dotted key as ``--set`` takes them: ``teacher.replies``, ``filter.polite.longest``.
@@ -145,31 +145,39 @@ class Component:
     def __str__(self) -> str:
         return f"{self.spec.kind} {self.spec.name}"
 
+    def given(self) -> dict[str, Any]:
+        """Those of the values that are for this component, by the option's name."""
+        table = table_of(self.spec)
+        keys = {f"{table}.{name}": name for name in self.names()}
+        return {keys[key]: value for key, value in self.values.items() if key in keys}
+
+    def names(self) -> list[str]:
+        """The names of its options."""
+        return list(self.spec.options.__dataclass_fields__) if self.spec.options else []  # type: ignore[attr-defined]
+
     def options(self, **more: Any) -> Any:
         """Its options, checked: those given, over ``more`` as far as there are such options, over its defaults. None
         where it has none. Raises ConfigError."""
-        cls = self.spec.options
+        cls, given = self.spec.options, self.given()
         if cls is None:
             return None
-        names = {item.name for item in cls.__dataclass_fields__.values()}
-        table = f"filter.{self.spec.name}" if self.spec.kind == "filter" else self.spec.kind.replace("-", "_")
-        given = {key.rpartition(".")[2]: value for key, value in self.values.items() if key.rpartition(".")[0] == table}
-        chosen = {name: value for name, value in {**more, **given}.items() if name in names}
+        chosen = {name: value for name, value in {**more, **given}.items() if name in self.names()}
+        if not given:
+            return cls(**chosen)  # of the kit's own, which need no check
         settings = {
             name: Setting(str(value), "given", Path.cwd(), text=True)
             if isinstance(value, str | Path)
             else Setting(value, "given", Path.cwd())
             for name, value in chosen.items()
         }
-        options, problems = build(cls, settings, table)
+        options, problems = build(cls, settings, table_of(self.spec))
         if problems:
             raise ConfigError(f"{self}: its options are wrong:", problems=problems)
         return options
 
     def has(self, *names: str) -> str:
         """The first of ``names`` that is an option; "" if none is."""
-        fields = self.spec.options.__dataclass_fields__ if self.spec.options else {}  # type: ignore[attr-defined]
-        return next((name for name in names if name in fields), "")
+        return next((name for name in names if name in self.names()), "")
 
     def target(self) -> Any:
         """The class. Raises NotApplicable where a package that it needs is not installed."""
@@ -180,7 +188,20 @@ class Component:
             raise NotApplicable(f"{exc.message} {exc.hint}") from exc
 
     def build(self, **more: Any) -> Any:
-        """An instance as the core would make it. Raises NotApplicable where a package that it needs is not installed,
-        and what the component itself raises."""
-        cls = self.target()
-        return cls() if self.spec.options is None else cls(self.options(**more))
+        """An instance as the core would make it. Raises NotApplicable where there is no class to be had, Failed where
+        it ends the program, and what the component itself raises."""
+        try:
+            cls = self.target()
+        except NotApplicable:
+            raise
+        except (Exception, SystemExit) as exc:
+            raise NotApplicable("its target does not resolve") from exc
+        try:
+            return cls() if self.spec.options is None else cls(self.options(**more))
+        except SystemExit as exc:
+            raise Failed("it ends the program when it is built", "Raise ConfigError or MissingError instead.") from exc
+
+
+def table_of(spec: Spec) -> str:
+    """The table of a configuration that holds the options of ``spec``."""
+    return f"filter.{spec.name}" if spec.kind == "filter" else spec.kind.replace("-", "_")

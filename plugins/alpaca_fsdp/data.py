@@ -6,6 +6,7 @@ import hashlib
 import json
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from alpaca_core import ChatTemplate, ConfigError, Example
@@ -44,7 +45,8 @@ def digest(path: Path) -> str:
 def load_template(target: str, options: dict[str, Any]) -> ChatTemplate:
     """The chat template that ``module:Class`` names, built with its options."""
     module, _, name = target.partition(":")
-    return getattr(import_module(module), name)(**options)
+    template = getattr(import_module(module), name)
+    return template(SimpleNamespace(**options)) if options else template()
 
 
 def fixed_lines(template: ChatTemplate) -> list[str]:

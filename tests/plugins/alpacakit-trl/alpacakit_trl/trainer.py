@@ -11,6 +11,7 @@ from dataclasses import asdict
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from alpaca_core import (
@@ -70,7 +71,8 @@ class TrlTrainer:
         """The script, ``settings.json`` and ``data.jsonl``. Another job's leftovers are refused, or with ``fresh``
         taken away."""
         module, _, name = job.template.partition(":")
-        template = getattr(import_module(module), name)(**job.template_options)
+        made = getattr(import_module(module), name)
+        template = made(SimpleNamespace(**job.template_options)) if job.template_options else made()
         rows = [
             Example(row["instruction"], row["input"], row["output"])
             for row in json.loads(job.data.read_text(encoding="utf-8"))
