@@ -19,6 +19,7 @@ OUTSIDE = Path(__file__).parent / "plugins"  # sample plugins as third parties w
 
 
 HOSTILE = OUTSIDE / "hostile"
+AGES = OUTSIDE / "ages"  # written for an alpacakit of another time
 REQUIRES = {"alpacakit-newer": ["alpacakit>=99"]}
 
 
@@ -56,12 +57,12 @@ def describe(
 
 
 def lay(folder: Path, name: str) -> Path:
-    """The sample plugin ``name`` in ``folder``, as pip would have left it, from its own description."""
-    about = tomllib.loads((OUTSIDE / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    """The plugin ``name`` of ``tests/plugins/ages`` in ``folder``, as pip would have left it."""
+    about = tomllib.loads((AGES / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     plugins = about["entry-points"]["alpacakit"]
     describe(folder, about["name"], about["version"], plugins, about["dependencies"])
     for module in set(plugins.values()):
-        shutil.copy(OUTSIDE / name / f"{module}.py", folder)
+        shutil.copy(AGES / name / f"{module}.py", folder)
     return folder
 
 

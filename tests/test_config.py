@@ -422,7 +422,7 @@ def test_an_unknown_variable_suggests_a_known_one(load: Loader) -> None:
     assert "Did you mean 'ALPACAKIT_NUM_EXAMPLES'?" in line
 
 
-@pytest.mark.parametrize("name", ["PLUGINS", "STRICT_PLUGINS", "DEBUG"])
+@pytest.mark.parametrize("name", ["PLUGINS", "STRICT", "DEBUG"])
 def test_variables_of_the_program_are_no_keys(name: str, load: Loader) -> None:
     assert load(environ={f"ALPACAKIT_{name}": "1"}) == load()
 

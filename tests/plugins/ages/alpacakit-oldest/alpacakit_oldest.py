@@ -63,10 +63,10 @@ class Filter:
 
 
 class ChatTemplate:
-    jinja = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
+    jinja = "{% for message in messages %}{{ message['content'] }} {{ message['input'] }}\n{% endfor %}"
 
     def prompt(self, example):
-        return f"{example.instruction}\n"
+        return f"{example.instruction} {example.input}\n"
 
     def response(self, example):
         return example.output
