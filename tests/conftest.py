@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Tests run side by side, and share the cores: a second thread of each would only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No deadline and no health checks: a busy machine and a long example are no bugs. The same examples at every run; new
 # ones with --hypothesis-profile=wild.
