@@ -144,10 +144,15 @@ class Provider:
     async def stop(self) -> None:
         """Close all connections and end what still hangs."""
         await self.runner.cleanup()
+        for _ in range(5):  # one that was being accepted as the server closed is not known to it: nobody would close it
+            await asyncio.sleep(0)
         hanging = asyncio.all_tasks() - {asyncio.current_task()}
         for one in hanging:
             one.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
+        for transport in list(self.loop._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()
+        await asyncio.sleep(0)
 
     @property
     def url(self) -> str:
