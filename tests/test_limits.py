@@ -88,7 +88,7 @@ def test_a_run_outlives_an_outage_of_its_provider(provider, tmp_path):
         process = subprocess.Popen(command(tmp_path / "run"), env=environment(server), stderr=subprocess.DEVNULL)
         while not server.stats()["delivered"]:
             time.sleep(0.01)
-    gc.collect()  # a dead process has no connection open: one that was being accepted as the server closed is no exception
+    gc.collect()  # a dead process keeps no connection: nor one that was being accepted as the server closed
     time.sleep(2)
     provider(port=server.port)
     assert process.wait(60) == 0
