@@ -17,6 +17,7 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
+from alpaca_core.bootstrap import interval
 from alpaca_core.config import Config
 from alpaca_core.dataset import example, split, write_rows, write_text
 from alpaca_core.errors import ConfigError
@@ -172,14 +173,12 @@ class Difference:
 def difference(one: Sequence[float], other: Sequence[float], seed: int = 0) -> Difference:
     """``one`` less ``other``, both marks of the same rows in the same order.
 
-    The interval is the paired percentile bootstrap's (Efron 1979; Koehn 2004 for systems scored on the same texts):
-    ``RESAMPLES`` times the rows are drawn with replacement. It tells of the held-out rows, and nothing of how scores
-    differ from one training to the next.
+    The interval is the paired bootstrap's (``bootstrap.interval``) over ``RESAMPLES`` draws. It tells of the held-out
+    rows, and nothing of how scores differ from one training to the next. Raises ValueError where there are no rows.
     """
     pairs = [a - b for a, b in zip(one, other, strict=True)]
-    rng = Random(f"bootstrap/{seed}")
-    means = sorted(sum(rng.choices(pairs, k=len(pairs))) / len(pairs) for _ in range(RESAMPLES))
-    return Difference(fmean(pairs), means[round(0.025 * RESAMPLES)], means[round(0.975 * RESAMPLES) - 1])
+    low, high = interval(pairs, seed=seed, resamples=RESAMPLES)
+    return Difference(fmean(pairs), low, high)
 
 
 def report(name: str, sets: Sets, seed: int, results: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:

@@ -9,10 +9,12 @@ RESAMPLES = 1000
 LEVEL = 0.95
 
 
-def interval(values: Sequence[float], weights: Sequence[float] = (), seed: int = 0) -> tuple[float, float]:
+def interval(
+    values: Sequence[float], weights: Sequence[float] = (), seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[float, float]:
     """The ends of the 95 % interval of ``sum(values) / sum(weights)``; without weights, of the mean.
 
-    The rows, each a value with its weight, are drawn ``RESAMPLES`` times with replacement (Efron 1979, "Bootstrap
+    The rows, each a value with its weight, are drawn ``resamples`` times with replacement (Efron 1979, "Bootstrap
     methods: another look at the jackknife"). The same values and ``seed`` give the same ends. For paired scores, as of
     two models on the same rows (Koehn 2004), ``values`` are the differences. Raises ValueError where there are no rows.
     """
@@ -22,11 +24,11 @@ def interval(values: Sequence[float], weights: Sequence[float] = (), seed: int =
     if weights:
         rows = list(zip(values, weights, strict=True))
         means = []
-        for _ in range(RESAMPLES):
+        for _ in range(resamples):
             above, below = zip(*rng.choices(rows, k=n), strict=True)
             means.append(sum(above) / (sum(below) or 1.0))
     else:
-        means = [sum(rng.choices(values, k=n)) / n for _ in range(RESAMPLES)]
+        means = [sum(rng.choices(values, k=n)) / n for _ in range(resamples)]
     means.sort()
     outside = (1 - LEVEL) / 2
-    return means[round(outside * RESAMPLES)], means[round((1 - outside) * RESAMPLES) - 1]
+    return means[round(outside * resamples)], means[round((1 - outside) * resamples) - 1]
